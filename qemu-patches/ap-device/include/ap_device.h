@@ -383,7 +383,7 @@ typedef struct ApQueueInfo {
     uint32_t status;   /* status word as a TAPQ by the host would show it */
     uint32_t requests; /* waiting or running */
     uint32_t replies;  /* ready */
-    uint32_t epoch;    /* completed ZAPQs */
+    uint32_t epoch;    /* completed ZAPQs and subsystem resets */
     uint16_t apqn;
     uint8_t mode;       /* AP_MODE_* */
     uint8_t generation; /* 4..8 */
@@ -398,13 +398,19 @@ size_t ap_device_queues(const ApModel *ap, ApQueueInfo *out, size_t max);
 
 /* ApAuditRecord.op: a PQAP function code (0..8), or */
 enum {
+    AP_OP_UNKNOWN = 0x7f, /* PQAP with a function code above 8 */
     AP_OP_NQAP = 0x80,
     AP_OP_DQAP = 0x81,
-    AP_OP_REPLY = 0x90,      /* a reply became visible */
+    AP_OP_REPLY = 0x90,      /* a reply became visible; for this and for
+                                AP_OP_DISCARD crycbd is that of the request's
+                                issuer (origin only, 0: the host) and epoch is
+                                the one it was enqueued in */
     AP_OP_RESET_DONE = 0x91, /* length: 1 RAPQ, 2 ZAPQ, 3 subsystem reset */
-    AP_OP_IRQ = 0x92,        /* an indication was asked for */
+    AP_OP_IRQ = 0x92,        /* an indication was asked for; tag: its address */
     AP_OP_CONFIG = 0x93,     /* configuration changed; apqn: APID in the left
-                                byte or 0; tag: what (see the docs) */
+                                byte; tag: 1 added, 2 removed, 3 configured,
+                                4 deconfigured, 5 checkstopped, 6 recovered,
+                                7 domains changed (no APID) */
     AP_OP_MARK = 0x94,
     AP_OP_DISCARD = 0x95, /* a request or reply was thrown away */
     AP_OP_FAULT = 0xa0,   /* a scripted fault took effect; tag: its number */

@@ -224,6 +224,8 @@ pub struct AuditRecord {
     pub tag: u64,
 }
 
+/// PQAP with a function code that has no function.
+pub const OP_UNKNOWN: u8 = 0x7f;
 /// NQAP.
 pub const OP_NQAP: u8 = 0x80;
 /// DQAP.

@@ -151,6 +151,7 @@ fn header_and_abi_agree() {
         CHANGE_DONE = "AP_CHANGE_DONE",
         CHANGE_ALREADY = "AP_CHANGE_ALREADY",
         CHANGE_NO_ADAPTER = "AP_CHANGE_NO_ADAPTER",
+        OP_UNKNOWN = "AP_OP_UNKNOWN",
         OP_NQAP = "AP_OP_NQAP",
         OP_DQAP = "AP_OP_DQAP",
         OP_REPLY = "AP_OP_REPLY",

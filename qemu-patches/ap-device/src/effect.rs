@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What the emulator has to do in consequence of a call.
+
+use std::collections::VecDeque;
+
+use ap_arch::{Apqn, AqicControl};
+
+/// Where and how to tell the program of a reply, as AQIC said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Indicator {
+    /// Absolute address of the notification indicator byte.
+    pub nib: u64,
+    /// Interruption subclasses and GISA.
+    pub control: AqicControl,
+}
+
+/// Something to do outside the model.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// Tell the program that the AP configuration changed.
+    ConfigChanged,
+    /// A reply became visible on a queue with interrupts on: set the indicator
+    /// and make an adapter interruption pending.
+    Indicate(Apqn, Indicator),
+}
+
+/// Effects not yet fetched, oldest first.
+///
+/// Each kind is idempotent until fetched, so none is in here twice; that also
+/// bounds the list, however long nobody fetches.
+#[derive(Debug, Default)]
+pub(crate) struct Effects(VecDeque<Effect>);
+
+impl Effects {
+    pub(crate) fn push(&mut self, effect: Effect) {
+        if !self.0.contains(&effect) {
+            self.0.push_back(effect);
+        }
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Effect> {
+        self.0.pop_front()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The instructions.
+//!
+//! Each runs through the same stations, in the architecture's order:
+//!
+//! 1. form: specification exceptions (operation, privileged and access
+//!    exceptions are the emulator's);
+//! 2. [`Ap::verdict`]: why the queue does not take the instruction, if so;
+//! 3. the operation;
+//! 4. status word, condition code, audit record.
+
+mod message;
+mod pqap;
+
+use ap_arch::{Apqn, QueueStatus, ResponseCode};
+
+use crate::abi::{self, AuditRecord};
+use crate::{Ap, Context, FaultId, Outcome, Trigger};
+
+/// What the queue says to an instruction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    /// The issuer has no such queue. Tells nothing about it but that.
+    Absent,
+    /// The queue answers with this code and does nothing.
+    Refused(ResponseCode),
+    /// The same, because of a fault.
+    Faulty(FaultId, ResponseCode),
+    /// The queue takes it.
+    Ready,
+}
+
+impl Verdict {
+    /// The verdict of a further check, if all before passed.
+    fn and(self, further: impl FnOnce() -> Option<ResponseCode>) -> Self {
+        match self {
+            Self::Ready => further().map_or(Self::Ready, Self::Refused),
+            verdict => verdict,
+        }
+    }
+}
+
+impl Ap {
+    /// What the queue says to an instruction by `ctx`, before it looks at the
+    /// particulars. Changes nothing.
+    ///
+    /// Absence comes before faults, so that whatever is scripted, a guest's
+    /// masks hold.
+    fn verdict(&self, ctx: &Context, apqn: Apqn, on: Option<Trigger>) -> Verdict {
+        if !ctx.effective(self.matrix).contains(apqn) {
+            return Verdict::Absent;
+        }
+        if let Some((id, code)) = on.and_then(|on| self.faults.code(on, apqn)) {
+            return Verdict::Faulty(id, ResponseCode(code));
+        }
+        match self.state_code(apqn) {
+            Some(code) => Verdict::Refused(code),
+            None => Verdict::Ready,
+        }
+    }
+
+    /// Spends the fault that a verdict names, and gives the status word for
+    /// it as the queue now is. Returns audit flags, too.
+    fn conclude(&mut self, apqn: Apqn, verdict: Verdict) -> (QueueStatus, u8) {
+        match verdict {
+            Verdict::Absent => (QueueStatus::of(ResponseCode::NOT_AVAILABLE), 0),
+            Verdict::Refused(code) => (self.status(apqn, code), 0),
+            Verdict::Faulty(id, code) => {
+                self.faults.spend_code(id);
+                self.log_fault(apqn, id);
+                (self.status(apqn, code), abi::AUDIT_INJECTED)
+            }
+            Verdict::Ready => (self.status(apqn, ResponseCode::NORMAL), 0),
+        }
+    }
+
+    /// Completes the record of an instruction with its outcome and logs it.
+    fn log_outcome(&mut self, record: AuditRecord, outcome: &Outcome) {
+        let apqn = Apqn::from_qid(record.apqn);
+        let mut record = AuditRecord {
+            epoch: self.epoch(apqn),
+            ..record
+        };
+        match outcome {
+            Ok(done) => {
+                record.cc = done.cc;
+                record.status = done.status().map_or(0, |s| s.0);
+                record.length = done.moved;
+            }
+            Err(_) => record.cc = 0xff,
+        }
+        self.audit.push(record);
+    }
+
+    /// The record of an instruction, to be completed by [`Self::log_outcome`].
+    fn record(ctx: &Context, op: u8, apqn: Apqn, flags: &[(bool, u8)]) -> AuditRecord {
+        let on = flags.iter().filter(|(on, _)| *on);
+        AuditRecord {
+            flags: on.fold(0, |all, (_, flag)| all | flag),
+            ..AuditRecord::of_insn(ctx, op, apqn)
+        }
+    }
+}

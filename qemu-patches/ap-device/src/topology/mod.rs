@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Topology files: what AP configuration a machine starts with.
+//!
+//! ```toml
+//! usage-domains   = [4, 0x47, "80-95"]      # integers, or "first-last"
+//! control-domains = [4, 0x47, 255]          # default: the usage domains
+//! [[adapter]]
+//! apid = 5
+//! mode = "cca"                              # cca | accelerator | ep11
+//! generation = 8                            # 4..8, default 8
+//! config = true                             # false: starts deconfigured
+//! [[fault]]
+//! apqn = "05.0047"                          # or: apid = 5
+//! on = "zapq"                               # tapq rapq zapq aqic nqap dqap reply
+//! rc = 0x02                                 # answer with this code ...
+//! times = 3                                 # ... so often, default: always
+//! delay-ms = 5000                           # completion takes this long
+//! ```
+//!
+//! This is version 1 of the grammar. It may be extended, not changed. Errors
+//! name the line and the key.
+
+mod domains;
+mod error;
+mod fault;
+
+use ap_arch::{Adm, Apid, Aqm, Generation};
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::{AdapterSpec, Fault, Mode};
+
+use domains::Domains;
+pub use domains::{format_domains, parse_domains};
+use error::Text;
+pub use error::TopologyError;
+use fault::FaultEntry;
+
+/// An AP configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Topology {
+    /// Usage domains.
+    pub aqm: Aqm,
+    /// Control domains.
+    pub adm: Adm,
+    /// Adapters, by APID.
+    pub adapters: Vec<AdapterSpec>,
+    /// Faults, in order.
+    pub faults: Vec<Fault>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct File {
+    #[serde(default)]
+    usage_domains: Domains,
+    control_domains: Option<Domains>,
+    #[serde(default)]
+    adapter: Vec<AdapterEntry>,
+    #[serde(default)]
+    fault: Vec<FaultEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AdapterEntry {
+    apid: Spanned<u8>,
+    mode: Mode,
+    #[serde(default = "newest")]
+    generation: Spanned<u8>,
+    #[serde(default = "yes")]
+    config: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FaultFile {
+    #[serde(default)]
+    fault: Vec<FaultEntry>,
+}
+
+fn newest() -> Spanned<u8> {
+    Spanned::new(0..0, Generation::Cex8.number())
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Topology {
+    /// Reads the text of a topology file.
+    pub fn parse(text: &str) -> Result<Self, TopologyError> {
+        let source = Text(text);
+        let file: File = toml::from_str(text).map_err(|e| source.syntax(&e))?;
+        let usage = file.usage_domains.mask(&source)?;
+        let adm = match file.control_domains {
+            Some(domains) => domains.mask(&source)?,
+            None => usage,
+        };
+        let mut adapters: Vec<AdapterSpec> = Vec::new();
+        for entry in &file.adapter {
+            let spec = entry.spec(&source)?;
+            if adapters.iter().any(|other| other.apid == spec.apid) {
+                let what = format!("adapter {} is there already", entry.apid.get_ref());
+                return Err(source.at(&entry.apid, what));
+            }
+            adapters.push(spec);
+        }
+        adapters.sort_by_key(|spec| spec.apid);
+        Ok(Self {
+            aqm: Aqm::from_words(usage.to_words()),
+            adm,
+            adapters,
+            faults: fault::faults(&source, &file.fault)?,
+        })
+    }
+
+    /// Reads only faults, as they are injected at run time: `[[fault]]` tables
+    /// as in a topology file, at least one.
+    pub fn parse_faults(text: &str) -> Result<Vec<Fault>, TopologyError> {
+        let source = Text(text);
+        let file: FaultFile = toml::from_str(text).map_err(|e| source.syntax(&e))?;
+        if file.fault.is_empty() {
+            return Err(TopologyError::new(1, "fault", "there is none".into()));
+        }
+        fault::faults(&source, &file.fault)
+    }
+}
+
+impl AdapterEntry {
+    fn spec(&self, source: &Text<'_>) -> Result<AdapterSpec, TopologyError> {
+        let number = *self.generation.get_ref();
+        let generation = Generation::from_number(number).ok_or_else(|| {
+            let what = format!("{number} is no generation, those are 4 to 8");
+            source.at(&self.generation, what)
+        })?;
+        Ok(AdapterSpec {
+            generation,
+            config: self.config,
+            ..AdapterSpec::new(Apid::new(*self.apid.get_ref()), self.mode)
+        })
+    }
+}
