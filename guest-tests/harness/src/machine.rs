@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One L1 machine, from QEMU's start to its end.
+
+use crate::client::{Client, Life};
+use crate::config::{Config, Driver};
+use crate::error::{Error, Tail};
+use crate::klog;
+use crate::qmp::Qmp;
+use l1_protocol::{CHUNK, Command, Event, Exit, Id, PORT, Request, Stream};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{self, Child, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// How long a powered-off machine's QEMU may take to end.
+const OFF_LIMIT: Duration = Duration::from_secs(20);
+
+/// A finished command's result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// How it ended.
+    pub exit: Exit,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+/// A running L1. Dropping it kills QEMU.
+pub struct Machine {
+    qemu: Option<Child>,
+    client: Client,
+    qmp: Qmp,
+    life: Receiver<Life>,
+    logs: PathBuf,
+    /// The kernel's release.
+    pub kernel: String,
+    /// From QEMU's start to the agent.
+    pub boot_time: Duration,
+    // Holds the sockets; removed after QEMU has ended.
+    _sockets: tempfile::TempDir,
+}
+
+impl Machine {
+    /// Start QEMU and wait for the agent.
+    ///
+    /// # Errors
+    /// What is not built, or how QEMU or the kernel failed.
+    pub fn boot(config: &Config) -> Result<Self, Error> {
+        let logs = config.logs();
+        fs::create_dir_all(&logs).map_err(Error::host(logs.display().to_string()))?;
+        let sockets = tempfile::Builder::new().prefix("l1-").tempdir().map_err(Error::host("a folder for sockets"))?;
+        let module = config.module()?;
+        let begin = Instant::now();
+
+        // We listen and QEMU connects, so nobody has to poll for its sockets.
+        let agent = listen(&sockets.path().join("agent"))?;
+        let mut qemu = spawn(config, sockets.path(), &logs)?;
+        let (life_to, life) = channel();
+        let stream = accept(&agent, &mut qemu, &logs)?;
+        let client = Client::new(stream, &logs, life_to.clone()).map_err(Error::host("kernel.log"))?;
+        let path = |name| sockets.path().join(name);
+        let qmp = Qmp::connect(&path("qmp"), &path("events"), &logs, life_to).map_err(Error::host("QMP"))?;
+
+        let mut machine = Self {
+            qemu: Some(qemu),
+            client,
+            qmp,
+            life,
+            logs,
+            kernel: String::new(),
+            boot_time: Duration::ZERO,
+            _sockets: sockets,
+        };
+        let limit = if config.gdb { Duration::MAX } else { config.boot_limit };
+        machine.kernel = machine.wait_ready(limit)?;
+        machine.boot_time = begin.elapsed();
+        machine.load_driver(config, module.as_deref())?;
+        Ok(machine)
+    }
+
+    /// Run a command to its end and collect what it writes.
+    ///
+    /// # Errors
+    /// When it does not end in time or the machine fails meanwhile. A command
+    /// that fails by itself is no error: see [`Output::exit`].
+    pub fn run(&self, command: Command, limit: Duration) -> Result<Output, Error> {
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        let exit = self.run_with(command, Some(limit), |stream, data| match stream {
+            Stream::Stdout => stdout.extend_from_slice(data),
+            Stream::Stderr => stderr.extend_from_slice(data),
+        })?;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(Output { exit, stdout: text(stdout), stderr: text(stderr) })
+    }
+
+    /// [`run`](Self::run) for a line of shell.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn shell(&self, line: &str, limit: Duration) -> Result<Output, Error> {
+        let argv = ["sh", "-c", line].map(str::to_owned).to_vec();
+        self.run(Command { argv, ..Command::default() }, limit)
+    }
+
+    /// Start a command without waiting; its events arrive as they happen.
+    pub fn start(&self, command: Command) -> (Id, Receiver<Event>) {
+        let (id, events) = self.client.begin();
+        self.client.send(&Request::Exec { id, command });
+        (id, events)
+    }
+
+    /// Run a command to its end and pass on its output as it comes.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn run_with(
+        &self,
+        mut command: Command,
+        limit: Option<Duration>,
+        mut output: impl FnMut(Stream, &[u8]),
+    ) -> Result<Exit, Error> {
+        let what = command.argv.join(" ");
+        // The agent kills what overruns; our own deadline is for a machine
+        // that no longer answers.
+        command.timeout_ms = limit.map(|l| u64::try_from(l.as_millis()).unwrap_or(u64::MAX));
+        let grace = limit.map(|l| l + OFF_LIMIT);
+        let interactive = command.terminal.is_some();
+        let (id, events) = self.start(command);
+        if !interactive {
+            self.client.send(&Request::Stdin { id, data: Vec::new() });
+        }
+        loop {
+            match self.next(&events, grace, &what)? {
+                Event::Output { stream, data, .. } => output(stream, &data),
+                Event::Exited { exit: Exit::TimedOut, .. } => {
+                    self.client.end(id);
+                    return Err(self.deadline(&format!("the end of `{what}`"), limit.unwrap_or_default()));
+                }
+                Event::Exited { exit, .. } => {
+                    self.client.end(id);
+                    return Ok(exit);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The next event of a started command, however long it takes.
+    ///
+    /// # Errors
+    /// When the machine fails meanwhile.
+    pub fn next_event(&self, events: &Receiver<Event>, what: &str) -> Result<Event, Error> {
+        self.next(events, None, what)
+    }
+
+    /// Pass bytes or a signal to a started command.
+    pub fn send(&self, request: &Request) {
+        self.client.send(request);
+    }
+
+    /// A whole file of L1.
+    ///
+    /// # Errors
+    /// When L1 cannot read it, or the machine fails.
+    pub fn read_file(&self, path: &str) -> Result<Vec<u8>, Error> {
+        let (id, events) = self.client.begin();
+        self.client.send(&Request::ReadFile { id, path: path.to_owned() });
+        let mut content = Vec::new();
+        loop {
+            match self.next(&events, Some(OFF_LIMIT), path)? {
+                Event::FileData { data, .. } => content.extend(data),
+                Event::FileDone { result, .. } => {
+                    self.client.end(id);
+                    return result.map(|()| content).map_err(Error::Transfer);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Make or replace a file of L1.
+    ///
+    /// # Errors
+    /// When L1 cannot write it (it then keeps what it had), or the machine fails.
+    pub fn write_file(&self, path: &str, mode: u32, content: &[u8]) -> Result<(), Error> {
+        let (id, events) = self.client.begin();
+        let mut rest = content;
+        loop {
+            let (now, later) = rest.split_at(rest.len().min(CHUNK));
+            let last = later.is_empty();
+            self.client.send(&Request::WriteFile { id, path: path.to_owned(), mode, data: now.to_vec(), last });
+            rest = later;
+            if last {
+                break;
+            }
+        }
+        let done = self.next(&events, Some(OFF_LIMIT), path)?;
+        self.client.end(id);
+        match done {
+            Event::FileDone { result, .. } => result.map_err(Error::Transfer),
+            _ => Err(Error::Transfer(format!("{path}: an answer that fits no transfer"))),
+        }
+    }
+
+    /// Execute a QMP command.
+    ///
+    /// # Errors
+    /// With QEMU's words when it refuses.
+    pub fn qmp<C: qapi::Command>(&self, command: C) -> Result<C::Ok, Error> {
+        self.qmp.execute(command)
+    }
+
+    /// Fail if the kernel has complained since the last call.
+    ///
+    /// # Errors
+    /// [`Error::Complained`] with every report.
+    pub fn check_kernel(&self) -> Result<(), Error> {
+        let reports = self.client.take_reports();
+        if reports.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Complained { reports, tail: Tail::of(&self.logs, "kernel.log") })
+    }
+
+    /// Let kmemleak look, where the kernel has it; its findings count as
+    /// complaints.
+    ///
+    /// # Errors
+    /// What it found, or that the machine fails.
+    pub fn check_leaks(&self) -> Result<(), Error> {
+        // Twice: what was freed or stored just now is not yet settled.
+        let scan = "cd /sys/kernel/debug; [ ! -e kmemleak ] || { echo scan >kmemleak; echo scan >kmemleak; cat kmemleak >&2; }";
+        self.shell(scan, Duration::from_secs(300))?;
+        self.check_kernel()
+    }
+
+    /// Power the machine off and check that all was well.
+    ///
+    /// # Errors
+    /// The kernel's complaints, or that it does not go off.
+    pub fn shutdown(mut self) -> Result<(), Error> {
+        self.check_kernel()?;
+        self.client.send(&Request::PowerOff);
+        loop {
+            match self.life.recv_timeout(OFF_LIMIT) {
+                Ok(Life::Disconnected) => break,
+                Ok(Life::Panicked) => return Err(self.crashed()),
+                Ok(Life::Ready(_)) => {}
+                Err(_) => return Err(self.deadline("power-off", OFF_LIMIT)),
+            }
+        }
+        if let Some(mut qemu) = self.qemu.take() {
+            let status = qemu.wait().map_err(Error::host("waiting for QEMU"))?;
+            if !status.success() {
+                return Err(Error::QemuDied { status: status.to_string(), tail: Tail::of(&self.logs, "qemu.log") });
+            }
+        }
+        self.check_kernel()
+    }
+
+    /// Kill QEMU, as a machine that loses power.
+    pub fn kill_qemu(&mut self) {
+        if let Some(qemu) = &mut self.qemu {
+            // It may be gone already; waiting for it is the drop's business.
+            let _ = qemu.kill();
+        }
+    }
+
+    /// The folder with console.log, kernel.log, qmp.log and qemu.log.
+    pub fn logs(&self) -> &Path {
+        &self.logs
+    }
+
+    fn wait_ready(&mut self, limit: Duration) -> Result<String, Error> {
+        let event = if limit == Duration::MAX {
+            self.life.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            self.life.recv_timeout(limit)
+        };
+        match event {
+            Ok(Life::Ready(kernel)) => Ok(kernel),
+            Ok(Life::Panicked) => Err(self.crashed()),
+            Ok(Life::Disconnected) | Err(RecvTimeoutError::Disconnected) => Err(self.gone()),
+            Err(RecvTimeoutError::Timeout) => Err(self.deadline("the boot to the agent", limit)),
+        }
+    }
+
+    /// The next event of a transfer or command; looks out for the machine's
+    /// end meanwhile.
+    fn next(&self, events: &Receiver<Event>, limit: Option<Duration>, what: &str) -> Result<Event, Error> {
+        /// How often a silent command is checked for a crashed machine.
+        const LOOK: Duration = Duration::from_millis(200);
+        let end = limit.map(|l| Instant::now() + l);
+        loop {
+            match events.recv_timeout(LOOK) {
+                Ok(event) => return Ok(event),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            match self.life.try_recv() {
+                Ok(Life::Panicked) => return Err(self.crashed()),
+                Ok(Life::Disconnected) => return Err(self.gone()),
+                Ok(Life::Ready(_)) | Err(_) => {}
+            }
+            if end.is_some_and(|end| Instant::now() >= end) {
+                return Err(self.deadline(what, limit.unwrap_or_default()));
+            }
+        }
+    }
+
+    fn load_driver(&self, config: &Config, module: Option<&Path>) -> Result<(), Error> {
+        let command = match (&config.driver, module) {
+            (Driver::None, _) => return Ok(()),
+            (_, None) => "modprobe vfio_ap".to_owned(),
+            (_, Some(file)) => {
+                let content = fs::read(file).map_err(Error::host(file.display().to_string()))?;
+                self.write_file("/tmp/vfio_ap.ko", 0o644, &content)?;
+                "modprobe mdev && insmod /tmp/vfio_ap.ko".to_owned()
+            }
+        };
+        let output = self.shell(&command, Duration::from_secs(60))?;
+        if output.exit == Exit::Status(0) {
+            return Ok(());
+        }
+        Err(Error::Transfer(format!("`{command}` failed: {}", output.stderr.trim())))
+    }
+
+    fn crashed(&self) -> Error {
+        let file = File::open(self.logs.join("console.log"));
+        let console = file.map(|f| BufReader::new(f).lines().map_while(Result::ok).filter_map(|l| klog::classify(&l)).max_by_key(|r| r.kind));
+        let reason = match console {
+            Ok(Some(report)) => report.to_string(),
+            _ => "QEMU reports a panicked guest".to_owned(),
+        };
+        Error::Crashed { reason, tail: Tail::of(&self.logs, "console.log") }
+    }
+
+    /// The agent's connection has ended: say why.
+    fn gone(&self) -> Error {
+        // QEMU's pipe closes when it ends; its status is for the drop to reap.
+        Error::QemuDied { status: "the connection to L1 has ended".to_owned(), tail: Tail::of(&self.logs, "console.log") }
+    }
+
+    fn deadline(&self, what: &str, limit: Duration) -> Error {
+        Error::Deadline { what: what.to_owned(), limit, tail: Tail::of(&self.logs, "console.log") }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.kill_qemu();
+        if let Some(mut qemu) = self.qemu.take() {
+            let _ = qemu.wait();
+        }
+    }
+}
+
+fn listen(path: &Path) -> Result<UnixListener, Error> {
+    let listener = UnixListener::bind(path).map_err(Error::host(path.display().to_string()))?;
+    listener.set_nonblocking(true).map_err(Error::host("socket"))?;
+    Ok(listener)
+}
+
+/// Wait for QEMU to connect, or to die of a bad option.
+fn accept(agent: &UnixListener, qemu: &mut Child, logs: &Path) -> Result<std::os::unix::net::UnixStream, Error> {
+    loop {
+        match agent.accept() {
+            Ok((stream, _)) => {
+                stream.set_nonblocking(false).map_err(Error::host("socket"))?;
+                return Ok(stream);
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(e) => return Err(Error::host("the agent's socket")(e)),
+        }
+        if let Some(status) = qemu.try_wait().map_err(Error::host("QEMU"))? {
+            return Err(Error::QemuDied { status: status.to_string(), tail: Tail::of(logs, "qemu.log") });
+        }
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Child, Error> {
+    let log = File::create(logs.join("qemu.log")).map_err(Error::host("qemu.log"))?;
+    let path = |p: &Path| p.display().to_string();
+    let socket = |name: &str| path(&sockets.join(name));
+    // QEMU dies with us, however we end.
+    let mut qemu = process::Command::new("setpriv");
+    qemu.args(["--pdeathsig", "KILL"]).arg(config.qemu_binary()?);
+    // The firmware is a part of Debian's package, not of QEMU's source there.
+    qemu.args(["-L", "/usr/share/qemu", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    qemu.args(["-machine", "s390-ccw-virtio", "-cpu", "max"]);
+    qemu.args(["-m", &format!("{}M", config.memory_mib), "-smp", &config.smp.to_string()]);
+    qemu.arg("-kernel").arg(config.kernel()?).arg("-initrd").arg(config.initramfs()?);
+    qemu.args(["-append", "console=ttysclp0 ignore_loglevel panic=0"]);
+    qemu.args(["-chardev", &format!("file,id=console,path={}", path(&logs.join("console.log")))]);
+    qemu.args(["-device", "sclpconsole,chardev=console", "-device", "virtio-serial-ccw"]);
+    qemu.args(["-chardev", &format!("socket,id=agent,path={}", socket("agent"))]);
+    qemu.args(["-device", &format!("virtserialport,chardev=agent,name={PORT}")]);
+    for name in ["qmp", "events"] {
+        qemu.args(["-qmp", &format!("unix:{},server=on,wait=off", socket(name))]);
+    }
+    if let Some(root) = &config.root {
+        let root = fs::canonicalize(root).map_err(Error::host(path(root)))?;
+        share(&mut qemu, "root", &root);
+    }
+    let host = crate::config::project_root().join("target/share");
+    if host.is_dir() {
+        share(&mut qemu, "host", &host);
+    }
+    if config.gdb {
+        qemu.args(["-gdb", "tcp:localhost:1234", "-S"]);
+    }
+    let stderr = log.try_clone().map_err(Error::host("qemu.log"))?;
+    qemu.stdin(Stdio::null()).stdout(log).stderr(stderr);
+    qemu.spawn().map_err(Error::host("starting QEMU"))
+}
+
+/// A folder of the build machine for L1, read-only; the agent mounts it.
+fn share(qemu: &mut process::Command, tag: &str, folder: &Path) {
+    let folder = folder.display();
+    qemu.args(["-fsdev", &format!("local,id={tag},path={folder},security_model=none,readonly=on,multidevs=remap")]);
+    qemu.args(["-device", &format!("virtio-9p-ccw,fsdev={tag},mount_tag={tag}")]);
+}

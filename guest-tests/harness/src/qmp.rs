@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! QMP: commands on one connection, events on another.
+//!
+//! Two connections, so that an event never waits behind a command.
+
+use crate::client::Life;
+use crate::error::Error;
+use qapi::{Command, Stream};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc::Sender;
+use std::sync::{Mutex, PoisonError};
+
+type Connection = qapi::Qmp<Stream<BufReader<UnixStream>, UnixStream>>;
+
+/// The command connection; every exchange is written to `qmp.log`.
+pub struct Qmp {
+    inner: Mutex<(Connection, File)>,
+}
+
+impl Qmp {
+    /// Greet QEMU on both sockets and watch its events.
+    ///
+    /// # Errors
+    /// When a socket or log cannot be used, or QEMU does not answer as QMP.
+    pub fn connect(commands: &Path, events: &Path, logs: &Path, life: Sender<Life>) -> std::io::Result<Self> {
+        let log = File::create(logs.join("qmp.log"))?;
+        let connection = greet(commands)?;
+        watch(greet(events)?, log.try_clone()?, life);
+        Ok(Self { inner: Mutex::new((connection, log)) })
+    }
+
+    /// Execute a command and return its answer.
+    ///
+    /// # Errors
+    /// With QEMU's words when it refuses, or when the connection is gone.
+    pub fn execute<C: Command>(&self, command: C) -> Result<C::Ok, Error> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let (connection, log) = &mut *inner;
+        let asked = serde_json::to_string(&command).unwrap_or_default();
+        let result = connection.execute(command).map_err(|e| Error::Qmp { command: C::NAME, reason: e.to_string() });
+        let outcome = result.as_ref().err().map_or_else(|| "ok".to_owned(), ToString::to_string);
+        let _ = writeln!(log, "{} {asked}: {outcome}", C::NAME);
+        result
+    }
+}
+
+fn greet(path: &Path) -> std::io::Result<Connection> {
+    let stream = UnixStream::connect(path)?;
+    let mut qmp = qapi::Qmp::new(Stream::new(BufReader::new(stream.try_clone()?), stream));
+    qmp.handshake()?;
+    Ok(qmp)
+}
+
+/// Log every event, and tell when the guest is beyond help.
+fn watch(connection: Connection, mut log: File, life: Sender<Life>) {
+    let (reader, writer) = connection.into_inner().into_inner();
+    std::thread::spawn(move || {
+        // Held so that QEMU sees the connection open.
+        let _writer = writer;
+        for line in reader.lines().map_while(Result::ok) {
+            let _ = writeln!(log, "{line}");
+            let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if event["event"] == "GUEST_PANICKED" && life.send(Life::Panicked).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// `x-query-ap-device`: the AP device model linked into our QEMU.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct QueryApDevice {}
+
+/// The answer to [`QueryApDevice`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct ApDeviceInfo {
+    /// Version of the library.
+    pub version: String,
+}
+
+impl qapi_spec::Command for QueryApDevice {
+    type Ok = ApDeviceInfo;
+    const NAME: &'static str = "x-query-ap-device";
+    const ALLOW_OOB: bool = false;
+}

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Sourced: apt with a configuration of our own, so that suites and
+# architectures the system does not have can be read without touching it.
+# shellcheck shell=bash
+
+# The mirror the system itself uses for Debian.
+debian_mirror() {
+  # shellcheck disable=SC2016 # apt expands it, not the shell
+  apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 'Label: Debian' |
+    sort | head -n 1
+}
+
+# private_apt get|cache ARGS...: apt-get or apt-cache; index fetched once a day.
+private_apt() {
+  local dir=$CACHE/apt tool=$1 mirror signed
+  shift
+  if [ ! -f "$dir/apt.conf" ] || [ -n "$(find "$dir/fresh" -mmin +1440 2>/dev/null)" ] || [ ! -f "$dir/fresh" ]; then
+    mirror=$(debian_mirror)
+    [ -n "$mirror" ] || die "apt knows no Debian mirror; run 'apt-get update' first"
+    signed="signed-by=/usr/share/keyrings/debian-archive-keyring.gpg"
+    mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+    : >"$dir/status"
+    {
+      printf 'deb-src [%s] %s trixie main\n' "$signed" "$mirror"
+      for suite in trixie sid experimental; do
+        printf 'deb [%s arch=all,s390x] %s %s main\n' "$signed" "$mirror" "$suite"
+      done
+    } >"$dir/sources.list"
+    cat >"$dir/apt.conf" <<CONF
+Dir::Etc::sourcelist "$dir/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State::lists "$dir/lists";
+Dir::State::status "$dir/status";
+Dir::Cache "$dir/cache";
+APT::Architecture "s390x";
+APT::Architectures { "s390x"; };
+APT::Get::Assume-Yes "true";
+Acquire::Retries "3";
+Acquire::http::Timeout "20";
+Acquire::Languages "none";
+APT::Sandbox::User "root";
+CONF
+    apt-get -c "$dir/apt.conf" update >&2 || die "Debian's mirror $mirror cannot be read; is the network up?"
+    touch "$dir/fresh"
+  fi
+  "apt-$tool" -c "$dir/apt.conf" "$@"
+}

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Sourced by every script: where things are, and how to say what happens.
+# shellcheck shell=bash
+set -euo pipefail
+
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+CACHE=${VFIO_AP_RS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/vfio-ap-rs}
+DL=$CACHE/downloads
+TOOLS=$CACHE/tools
+BUILD=$CACHE/build
+OUTPUT=$ROOT/target
+JOBS=${JOBS:-$(nproc)}
+export VFIO_AP_RS_CACHE=$CACHE
+mkdir -p "$DL" "$TOOLS" "$BUILD" "$OUTPUT"
+
+say() { printf '%s\n' "$*" >&2; }
+# die MESSAGE [STATUS]: one clear sentence, then out.
+die() {
+  say "error: $1"
+  exit "${2:-1}"
+}
+
+# value NAME: an assignment of versions.mk, unless the environment has one.
+value() {
+  local name=$1 line
+  if [ -n "${!name-}" ]; then
+    printf '%s' "${!name}"
+    return
+  fi
+  line=$(grep -E "^$name +\??:?= " "$ROOT/versions.mk") || return 0
+  printf '%s' "${line#*= }"
+}
+
+# pinned_sha256 NAME VERSION: the hash versions.mk has for it, or nothing.
+pinned_sha256() {
+  sed -n "s/^$1_SHA256_$2 := //p" "$ROOT/versions.mk"
+}
+
+# key FILE...: one hash over names and contents, for "has anything changed?".
+# Folders count with all that git would track in them.
+key() {
+  (cd "$ROOT" && git ls-files -co --exclude-standard -z -- "$@" | sort -z |
+    xargs -0 -r sha256sum 2>/dev/null | sha256sum | cut -c1-16)
+}
+
+# up_to_date STAMP KEY: true when the last complete run had the same key.
+up_to_date() { [ -f "$1" ] && [ "$(cat "$1")" = "$2" ]; }
+# stamp STAMP KEY: written last, and by rename, so a broken run leaves none.
+stamp() {
+  printf '%s\n' "$2" >"$1.$$" && mv "$1.$$" "$1"
+}
+
+# The Rust toolchain for everything here: a rustup toolchain of at least 1.96
+# that has rust-src (its core is rebuilt for s390x), else Debian's packages.
+rustup_suffices() {
+  command -v rustup >/dev/null || return 1
+  [ -d "$(rustc --print sysroot)/lib/rustlib/src/rust/library" ] || return 1
+  printf '1.96\n%s\n' "$(rustc --version | cut -d' ' -f2)" | sort -VC
+}
+use_rust() {
+  unset RUSTUP_TOOLCHAIN
+  if rustup_suffices; then
+    RUSTC=$(rustup which rustc)
+    CARGO=$(rustup which cargo)
+  else
+    RUSTC=/usr/bin/rustc
+    CARGO=/usr/bin/cargo
+    [ -x $RUSTC ] || die "no Rust toolchain of at least 1.96 with library sources; run 'make setup'"
+    # Debian's cargo must find Debian's rustc, clippy and rustfmt first.
+    PATH=/usr/bin:$PATH
+  fi
+  export RUSTC CARGO PATH
+}

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Builds the s390x programs that run in L1 and L2: static, with the standard
+# library built from source where no ready-made one is installed.
+# shellcheck source=scripts/env.sh
+. "$(dirname "$0")/env.sh"
+use_rust
+
+HOSTED=s390x-unknown-linux-gnu
+export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER=s390x-linux-gnu-gcc
+export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-static
+# build-std is unstable; the flag lets a stable compiler take it.
+export RUSTC_BOOTSTRAP=1
+
+"$CARGO" build --manifest-path "$ROOT/Cargo.toml" --locked --release -Zbuild-std=std,panic_abort \
+  --target $HOSTED --target-dir "$BUILD/s390x" -p l1-agent
+
+mkdir -p "$OUTPUT/s390x"
+PROGRAMS="l1-agent"
+for program in $PROGRAMS; do
+  rsync -c "$BUILD/s390x/$HOSTED/release/$program" "$OUTPUT/s390x/$program"
+done
+say "built: $(find "$OUTPUT/s390x" -type f -printf '%f ' | sort)"
