@@ -38,7 +38,9 @@ pub fn run() -> Result<()> {
         .with_context(|| path.display().to_string())?;
     let port = Port(Arc::new(Mutex::new(requests.try_clone()?)));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("kernel release")?;
-    port.send(&Event::Ready { kernel: kernel.trim().to_owned() })?;
+    port.send(&Event::Ready {
+        kernel: kernel.trim().to_owned(),
+    })?;
     let log = port.clone();
     std::thread::spawn(move || {
         if let Err(e) = kmsg::stream(&log) {
@@ -58,7 +60,13 @@ pub fn run() -> Result<()> {
                 let port = port.clone();
                 std::thread::spawn(move || files::read(&port, id, &path));
             }
-            Request::WriteFile { id, path, mode, data, last } => {
+            Request::WriteFile {
+                id,
+                path,
+                mode,
+                data,
+                last,
+            } => {
                 if let Some(result) = uploads.write(id, &path, mode, &data, last) {
                     port.send(&Event::FileDone { id, result })?;
                 }

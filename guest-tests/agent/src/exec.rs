@@ -43,7 +43,10 @@ pub struct Commands {
 impl Commands {
     /// None yet; events go to `port`.
     pub fn new(port: Port) -> Self {
-        Self { port, running: Arc::default() }
+        Self {
+            port,
+            running: Arc::default(),
+        }
     }
 
     /// Start a command; its end is told by [`Event::Exited`].
@@ -53,14 +56,24 @@ impl Commands {
                 let (stdin, bytes) = channel();
                 let terminal = ends.terminal;
                 let group = Pid::from_raw(child.id().cast_signed());
-                self.table().insert(id, Running { group, stdin, terminal });
+                self.table().insert(
+                    id,
+                    Running {
+                        group,
+                        stdin,
+                        terminal,
+                    },
+                );
                 if let Some(to) = ends.stdin {
                     thread::spawn(move || feed(to, &bytes));
                 }
                 let this = self.clone();
                 thread::spawn(move || this.collect(id, child, ends.outputs, command.timeout_ms));
             }
-            Err(e) => self.tell(&Event::Exited { id, exit: Exit::NotStarted(e.to_string()) }),
+            Err(e) => self.tell(&Event::Exited {
+                id,
+                exit: Exit::NotStarted(e.to_string()),
+            }),
         }
     }
 
@@ -84,11 +97,18 @@ impl Commands {
 
     /// Set the size of a command's terminal.
     pub fn resize(&self, id: Id, size: TerminalSize) {
-        if let Some(Running { terminal: Some(terminal), .. }) = self.table().get(&id) {
+        if let Some(Running {
+            terminal: Some(terminal),
+            ..
+        }) = self.table().get(&id)
+        {
             let arg = format!("rows {} cols {}", size.rows, size.columns);
             // Cosmetic: a terminal of the wrong size still works.
             let _ = terminal.try_clone().map(|t| {
-                process::Command::new("stty").args(arg.split(' ')).stdin(Stdio::from(t)).status()
+                process::Command::new("stty")
+                    .args(arg.split(' '))
+                    .stdin(Stdio::from(t))
+                    .status()
             });
         }
     }
@@ -104,7 +124,13 @@ impl Commands {
     }
 
     /// Send the output, wait for the end, tell it.
-    fn collect(&self, id: Id, mut child: Child, outputs: Vec<(Stream, File)>, timeout_ms: Option<u64>) {
+    fn collect(
+        &self,
+        id: Id,
+        mut child: Child,
+        outputs: Vec<(Stream, File)>,
+        timeout_ms: Option<u64>,
+    ) {
         let group = Pid::from_raw(child.id().cast_signed());
         let (done, ends) = channel();
         let mut open = outputs.len();
@@ -120,7 +146,11 @@ impl Commands {
             let _ = ended.send(child.wait());
         });
         let limit = timeout_ms.map_or(Duration::MAX, Duration::from_millis);
-        let first = if limit == Duration::MAX { status.recv().ok() } else { status.recv_timeout(limit).ok() };
+        let first = if limit == Duration::MAX {
+            status.recv().ok()
+        } else {
+            status.recv_timeout(limit).ok()
+        };
         let exit = match first {
             Some(Ok(status)) => match (status.code(), status.signal()) {
                 (Some(code), _) => Exit::Status(code),
@@ -158,17 +188,32 @@ fn spawn(command: &Command) -> io::Result<(Child, Ends)> {
     }
     argv.extend(command.argv.iter().map(String::as_str));
     let [program, args @ ..] = argv.as_slice() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no command given"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "no command given",
+        ));
     };
     let mut builder = process::Command::new(program);
-    builder.args(args).env("PATH", PATH).env("HOME", "/root").current_dir("/");
+    builder
+        .args(args)
+        .env("PATH", PATH)
+        .env("HOME", "/root")
+        .current_dir("/");
     builder.envs(command.env.iter().map(|(k, v)| (k, v)));
 
     if let Some(size) = command.terminal {
-        let size = Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize {
+            ws_row: size.rows,
+            ws_col: size.columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
         let pty = openpty(Some(&size), None)?;
         let (master, slave) = (File::from(pty.master), File::from(pty.slave));
-        builder.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave);
+        builder
+            .stdin(slave.try_clone()?)
+            .stdout(slave.try_clone()?)
+            .stderr(slave);
         let child = builder.spawn()?;
         let ends = Ends {
             stdin: Some(master.try_clone()?),
@@ -178,14 +223,28 @@ fn spawn(command: &Command) -> io::Result<(Child, Ends)> {
         return Ok((child, ends));
     }
     builder.process_group(0);
-    let mut child = builder.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child = builder
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
     let fds = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (Some(stdin), Some(stdout), Some(stderr)) = fds else {
         return Err(io::Error::other("a pipe is missing"));
     };
     let file = |fd: std::os::fd::OwnedFd| File::from(fd);
-    let outputs = vec![(Stream::Stdout, file(stdout.into())), (Stream::Stderr, file(stderr.into()))];
-    Ok((child, Ends { stdin: Some(file(stdin.into())), outputs, terminal: None }))
+    let outputs = vec![
+        (Stream::Stdout, file(stdout.into())),
+        (Stream::Stderr, file(stderr.into())),
+    ];
+    Ok((
+        child,
+        Ends {
+            stdin: Some(file(stdin.into())),
+            outputs,
+            terminal: None,
+        },
+    ))
 }
 
 /// Until the harness closes the input or the command stops reading.
@@ -201,7 +260,14 @@ fn feed(mut to: File, bytes: &Receiver<Vec<u8>>) {
 fn forward(port: &Port, id: Id, stream: Stream, mut from: File) {
     let mut chunk = vec![0; CHUNK];
     while let Ok(n @ 1..) = from.read(&mut chunk) {
-        if port.send(&Event::Output { id, stream, data: chunk[..n].to_vec() }).is_err() {
+        if port
+            .send(&Event::Output {
+                id,
+                stream,
+                data: chunk[..n].to_vec(),
+            })
+            .is_err()
+        {
             return;
         }
     }

@@ -25,7 +25,11 @@ fn stream(port: &Port, id: Id, path: &str) -> io::Result<()> {
         if n == 0 {
             return Ok(());
         }
-        port.send(&Event::FileData { id, data: chunk[..n].to_vec() }).map_err(io::Error::other)?;
+        port.send(&Event::FileData {
+            id,
+            data: chunk[..n].to_vec(),
+        })
+        .map_err(io::Error::other)?;
     }
 }
 
@@ -36,9 +40,19 @@ pub struct Uploads(HashMap<Id, Result<File, String>>);
 impl Uploads {
     /// Take one piece; the last one, or none before it having failed, tells
     /// how the whole went.
-    pub fn write(&mut self, id: Id, path: &str, mode: u32, data: &[u8], last: bool) -> Option<Result<(), String>> {
+    pub fn write(
+        &mut self,
+        id: Id,
+        path: &str,
+        mode: u32,
+        data: &[u8],
+        last: bool,
+    ) -> Option<Result<(), String>> {
         let part = format!("{path}.part{id}");
-        let state = self.0.entry(id).or_insert_with(|| File::create(&part).map_err(|e| e.to_string()));
+        let state = self
+            .0
+            .entry(id)
+            .or_insert_with(|| File::create(&part).map_err(|e| e.to_string()));
         if let Ok(file) = state
             && let Err(e) = file.write_all(data)
         {
@@ -75,7 +89,10 @@ mod tests {
         assert!(!path.exists());
         assert_eq!(uploads.write(1, name, 0o755, b"two", true), Some(Ok(())));
         assert_eq!(fs::read(&path).unwrap(), b"one two");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o755);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o755
+        );
 
         let nowhere = dir.join("missing/file");
         let failed = uploads.write(2, nowhere.to_str().unwrap(), 0o644, b"x", true);

@@ -35,7 +35,11 @@ fn parse(record: &str) -> Option<Event> {
     let priority: u32 = fields.next()?.parse().ok()?;
     let micros = fields.nth(1)?.parse().ok()?;
     let text = text.lines().next().unwrap_or_default().to_owned();
-    Some(Event::Kernel { level: (priority & 7) as u8, micros, text })
+    Some(Event::Kernel {
+        level: (priority & 7) as u8,
+        micros,
+        text,
+    })
 }
 
 #[cfg(test)]
@@ -45,7 +49,14 @@ mod tests {
     #[test]
     fn a_record_is_taken_apart() {
         let event = parse("12,7,1234567,-;ap: no adapters; none\n SUBSYSTEM=ap\n").unwrap();
-        assert_eq!(event, Event::Kernel { level: 4, micros: 1_234_567, text: "ap: no adapters; none".into() });
+        assert_eq!(
+            event,
+            Event::Kernel {
+                level: 4,
+                micros: 1_234_567,
+                text: "ap: no adapters; none".into()
+            }
+        );
         assert!(parse("nonsense").is_none());
         assert!(parse("x,1,2,-;text").is_none());
     }

@@ -42,7 +42,11 @@ fn main() -> ExitCode {
 /// Process 1; comes back only if the machine cannot be powered off.
 fn init() {
     mounts::all();
-    match Command::new("/proc/self/exe").arg(AGENT).env("PATH", exec::PATH).spawn() {
+    match Command::new("/proc/self/exe")
+        .arg(AGENT)
+        .env("PATH", exec::PATH)
+        .spawn()
+    {
         Ok(agent) => reap_until(Pid::from_raw(agent.id().cast_signed())),
         Err(e) => eprintln!("init: the agent cannot be started: {e}"),
     }

@@ -26,7 +26,12 @@ pub fn all() {
     fs_on("tmpfs", "/run", NONE, "mode=755");
     fs_on("tmpfs", "/tmp", NONE, "mode=1777");
     fs_on("debugfs", "/sys/kernel/debug", NONE, "");
-    for (link, to) in [("/dev/fd", "/proc/self/fd"), ("/dev/stdin", "fd/0"), ("/dev/stdout", "fd/1"), ("/dev/stderr", "fd/2")] {
+    for (link, to) in [
+        ("/dev/fd", "/proc/self/fd"),
+        ("/dev/stdin", "fd/0"),
+        ("/dev/stdout", "fd/1"),
+        ("/dev/stderr", "fd/2"),
+    ] {
         said(link, symlink(to, link));
     }
     let tags = nine_p_tags();
@@ -51,7 +56,13 @@ fn second_root() {
     for dir in ["proc", "sys", "dev", "tmp", "run", "mnt/host"] {
         let inside = format!("/mnt/root/{dir}");
         said(&inside, fs::create_dir_all(&inside));
-        let bind = mount(Some(format!("/{dir}").as_str()), inside.as_str(), None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>);
+        let bind = mount(
+            Some(format!("/{dir}").as_str()),
+            inside.as_str(),
+            None::<&str>,
+            MsFlags::MS_BIND | MsFlags::MS_REC,
+            None::<&str>,
+        );
         said(&inside, bind.map_err(io::Error::from));
     }
 }
@@ -74,7 +85,10 @@ fn fs_on(kind: &str, on: &str, flags: MsFlags, data: &str) {
 
 fn fs_from(source: &str, kind: &str, on: &str, flags: MsFlags, data: &str) {
     said(on, fs::create_dir_all(on));
-    said(on, mount(Some(source), on, Some(kind), flags, Some(data)).map_err(io::Error::from));
+    said(
+        on,
+        mount(Some(source), on, Some(kind), flags, Some(data)).map_err(io::Error::from),
+    );
 }
 
 fn said(what: &str, result: io::Result<()>) {

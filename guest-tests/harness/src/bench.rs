@@ -58,7 +58,9 @@ pub fn record(entry: Entry) -> Result<(), Error> {
     entries.push(entry);
     let text = serde_json::to_vec_pretty(&entries).map_err(|e| fail(e.into()))?;
     let part = path.with_extension("part");
-    fs::write(&part, text).and_then(|()| fs::rename(&part, &path)).map_err(fail)
+    fs::write(&part, text)
+        .and_then(|()| fs::rename(&part, &path))
+        .map_err(fail)
 }
 
 #[cfg(test)]

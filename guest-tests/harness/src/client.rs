@@ -61,7 +61,11 @@ impl Client {
             shared.waiting.clear();
             let _ = life.send(Life::Disconnected);
         });
-        Ok(Self { to: Mutex::new(stream), shared, next: AtomicU32::new(1) })
+        Ok(Self {
+            to: Mutex::new(stream),
+            shared,
+            next: AtomicU32::new(1),
+        })
     }
 
     /// A new id and the events that will carry it.
@@ -103,14 +107,21 @@ fn dispatch(event: Event, shared: &Mutex<Shared>, life: &Sender<Life>, log: &mut
             let _ = life.send(Life::Ready(kernel.clone()));
             return;
         }
-        Event::Kernel { level, micros, text } => {
+        Event::Kernel {
+            level,
+            micros,
+            text,
+        } => {
             let (s, us) = (micros / 1_000_000, micros % 1_000_000);
             // A log that cannot be written must not stop the run it is for.
             let _ = writeln!(log, "<{level}>[{s:5}.{us:06}] {text}");
             lock(shared).reports.extend(klog::classify(text));
             return;
         }
-        Event::Output { id, .. } | Event::Exited { id, .. } | Event::FileData { id, .. } | Event::FileDone { id, .. } => *id,
+        Event::Output { id, .. }
+        | Event::Exited { id, .. }
+        | Event::FileData { id, .. }
+        | Event::FileDone { id, .. } => *id,
     };
     if let Some(to) = lock(shared).waiting.get(&id) {
         let _ = to.send(event);

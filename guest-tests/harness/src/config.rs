@@ -96,15 +96,31 @@ impl Config {
 
     pub(crate) fn qemu_binary(&self) -> Result<PathBuf, Error> {
         if let Some(own) = &self.qemu {
-            return built("the QEMU named by QEMU", own.clone(), "QEMU=/path/to/qemu-system-s390x");
+            return built(
+                "the QEMU named by QEMU",
+                own.clone(),
+                "QEMU=/path/to/qemu-system-s390x",
+            );
         }
-        built("QEMU", project_root().join("target/qemu/qemu-system-s390x"), "make qemu")
+        built(
+            "QEMU",
+            project_root().join("target/qemu/qemu-system-s390x"),
+            "make qemu",
+        )
     }
 
     pub(crate) fn kernel(&self) -> Result<PathBuf, Error> {
         let name = self.flavour.name();
         let path = project_root().join(format!("target/kernels/{name}/arch/s390/boot/bzImage"));
-        built("the L1 kernel", path, if name == "debug" { "make kernel-debug" } else { "make kernel" })
+        built(
+            "the L1 kernel",
+            path,
+            if name == "debug" {
+                "make kernel-debug"
+            } else {
+                "make kernel"
+            },
+        )
     }
 
     pub(crate) fn initramfs(&self) -> Result<PathBuf, Error> {
@@ -117,14 +133,21 @@ impl Config {
         match &self.driver {
             Driver::None | Driver::C => Ok(None),
             Driver::Rust => {
-                let path = project_root().join(format!("target/hostdrv/{}/vfio_ap.ko", self.flavour.name()));
+                let path = project_root()
+                    .join(format!("target/hostdrv/{}/vfio_ap.ko", self.flavour.name()));
                 built("the Rust vfio_ap module", path, "make module").map(Some)
             }
-            Driver::File(path) => built("the module named by MODULE", path.clone(), "MODULE=x.ko").map(Some),
+            Driver::File(path) => {
+                built("the module named by MODULE", path.clone(), "MODULE=x.ko").map(Some)
+            }
         }
     }
 }
 
 fn built(what: &'static str, path: PathBuf, make: &'static str) -> Result<PathBuf, Error> {
-    if path.exists() { Ok(path) } else { Err(Error::NotBuilt { what, path, make }) }
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err(Error::NotBuilt { what, path, make })
+    }
 }

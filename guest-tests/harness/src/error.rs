@@ -96,8 +96,14 @@ impl Tail {
         let bytes = std::fs::read(folder.join(file)).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let all: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
-        let lines = all[all.len().saturating_sub(LINES)..].iter().map(|l| (*l).to_owned()).collect();
-        Self { folder: folder.to_owned(), lines }
+        let lines = all[all.len().saturating_sub(LINES)..]
+            .iter()
+            .map(|l| (*l).to_owned())
+            .collect();
+        Self {
+            folder: folder.to_owned(),
+            lines,
+        }
     }
 }
 

@@ -84,7 +84,10 @@ impl fmt::Display for Report {
 /// The complaint that a line of the log begins, if it does.
 pub fn classify(line: &str) -> Option<Report> {
     let (_, kind) = MARKS.iter().find(|(mark, _)| line.contains(mark))?;
-    Some(Report { kind: *kind, line: line.trim().to_owned() })
+    Some(Report {
+        kind: *kind,
+        line: line.trim().to_owned(),
+    })
 }
 
 #[cfg(test)]
@@ -94,14 +97,38 @@ mod tests {
     #[test]
     fn complaints_are_told_apart() {
         let cases = [
-            ("Kernel panic - not syncing: sysrq triggered crash", Some(Kind::Panic)),
-            ("BUG: KASAN: slab-use-after-free in foo+0x12/0x30", Some(Kind::Kasan)),
-            ("BUG: sleeping function called from invalid context", Some(Kind::Bug)),
-            ("WARNING: drivers/misc/lkdtm/bugs.c:112 at lkdtm_WARNING", Some(Kind::Warning)),
-            ("WARNING: possible circular locking dependency detected", Some(Kind::Lockdep)),
-            ("Unable to handle kernel pointer dereference in virtual kernel address space", Some(Kind::Oops)),
-            ("kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)", Some(Kind::Leak)),
-            ("ap: The hardware system does not support AP instructions", None),
+            (
+                "Kernel panic - not syncing: sysrq triggered crash",
+                Some(Kind::Panic),
+            ),
+            (
+                "BUG: KASAN: slab-use-after-free in foo+0x12/0x30",
+                Some(Kind::Kasan),
+            ),
+            (
+                "BUG: sleeping function called from invalid context",
+                Some(Kind::Bug),
+            ),
+            (
+                "WARNING: drivers/misc/lkdtm/bugs.c:112 at lkdtm_WARNING",
+                Some(Kind::Warning),
+            ),
+            (
+                "WARNING: possible circular locking dependency detected",
+                Some(Kind::Lockdep),
+            ),
+            (
+                "Unable to handle kernel pointer dereference in virtual kernel address space",
+                Some(Kind::Oops),
+            ),
+            (
+                "kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
+                Some(Kind::Leak),
+            ),
+            (
+                "ap: The hardware system does not support AP instructions",
+                None,
+            ),
             ("rcu: Hierarchical SRCU implementation.", None),
         ];
         for (line, kind) in cases {

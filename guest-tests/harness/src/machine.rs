@@ -12,6 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ pub struct Output {
 /// A running L1. Dropping it kills QEMU.
 pub struct Machine {
     qemu: Option<Child>,
-    client: Client,
+    client: Arc<Client>,
     qmp: Qmp,
     life: Receiver<Life>,
     logs: PathBuf,
@@ -52,7 +53,10 @@ impl Machine {
     pub fn boot(config: &Config) -> Result<Self, Error> {
         let logs = config.logs();
         fs::create_dir_all(&logs).map_err(Error::host(logs.display().to_string()))?;
-        let sockets = tempfile::Builder::new().prefix("l1-").tempdir().map_err(Error::host("a folder for sockets"))?;
+        let sockets = tempfile::Builder::new()
+            .prefix("l1-")
+            .tempdir()
+            .map_err(Error::host("a folder for sockets"))?;
         let module = config.module()?;
         let begin = Instant::now();
 
@@ -61,13 +65,15 @@ impl Machine {
         let mut qemu = spawn(config, sockets.path(), &logs)?;
         let (life_to, life) = channel();
         let stream = accept(&agent, &mut qemu, &logs)?;
-        let client = Client::new(stream, &logs, life_to.clone()).map_err(Error::host("kernel.log"))?;
+        let client =
+            Client::new(stream, &logs, life_to.clone()).map_err(Error::host("kernel.log"))?;
         let path = |name| sockets.path().join(name);
-        let qmp = Qmp::connect(&path("qmp"), &path("events"), &logs, life_to).map_err(Error::host("QMP"))?;
+        let qmp = Qmp::connect(&path("qmp"), &path("events"), &logs, life_to)
+            .map_err(Error::host("QMP"))?;
 
         let mut machine = Self {
             qemu: Some(qemu),
-            client,
+            client: Arc::new(client),
             qmp,
             life,
             logs,
@@ -75,7 +81,11 @@ impl Machine {
             boot_time: Duration::ZERO,
             _sockets: sockets,
         };
-        let limit = if config.gdb { Duration::MAX } else { config.boot_limit };
+        let limit = if config.gdb {
+            Duration::MAX
+        } else {
+            config.boot_limit
+        };
         machine.kernel = machine.wait_ready(limit)?;
         machine.boot_time = begin.elapsed();
         machine.load_driver(config, module.as_deref())?;
@@ -94,7 +104,11 @@ impl Machine {
             Stream::Stderr => stderr.extend_from_slice(data),
         })?;
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Ok(Output { exit, stdout: text(stdout), stderr: text(stderr) })
+        Ok(Output {
+            exit,
+            stdout: text(stdout),
+            stderr: text(stderr),
+        })
     }
 
     /// [`run`](Self::run) for a line of shell.
@@ -103,7 +117,13 @@ impl Machine {
     /// As for [`run`](Self::run).
     pub fn shell(&self, line: &str, limit: Duration) -> Result<Output, Error> {
         let argv = ["sh", "-c", line].map(str::to_owned).to_vec();
-        self.run(Command { argv, ..Command::default() }, limit)
+        self.run(
+            Command {
+                argv,
+                ..Command::default()
+            },
+            limit,
+        )
     }
 
     /// Start a command without waiting; its events arrive as they happen.
@@ -131,14 +151,22 @@ impl Machine {
         let interactive = command.terminal.is_some();
         let (id, events) = self.start(command);
         if !interactive {
-            self.client.send(&Request::Stdin { id, data: Vec::new() });
+            self.client.send(&Request::Stdin {
+                id,
+                data: Vec::new(),
+            });
         }
         loop {
             match self.next(&events, grace, &what)? {
                 Event::Output { stream, data, .. } => output(stream, &data),
-                Event::Exited { exit: Exit::TimedOut, .. } => {
+                Event::Exited {
+                    exit: Exit::TimedOut,
+                    ..
+                } => {
                     self.client.end(id);
-                    return Err(self.deadline(&format!("the end of `{what}`"), limit.unwrap_or_default()));
+                    return Err(
+                        self.deadline(&format!("the end of `{what}`"), limit.unwrap_or_default())
+                    );
                 }
                 Event::Exited { exit, .. } => {
                     self.client.end(id);
@@ -157,9 +185,9 @@ impl Machine {
         self.next(events, None, what)
     }
 
-    /// Pass bytes or a signal to a started command.
-    pub fn send(&self, request: &Request) {
-        self.client.send(request);
+    /// The connection, for threads that feed a started command.
+    pub fn client(&self) -> Arc<Client> {
+        Arc::clone(&self.client)
     }
 
     /// A whole file of L1.
@@ -168,7 +196,10 @@ impl Machine {
     /// When L1 cannot read it, or the machine fails.
     pub fn read_file(&self, path: &str) -> Result<Vec<u8>, Error> {
         let (id, events) = self.client.begin();
-        self.client.send(&Request::ReadFile { id, path: path.to_owned() });
+        self.client.send(&Request::ReadFile {
+            id,
+            path: path.to_owned(),
+        });
         let mut content = Vec::new();
         loop {
             match self.next(&events, Some(OFF_LIMIT), path)? {
@@ -192,7 +223,13 @@ impl Machine {
         loop {
             let (now, later) = rest.split_at(rest.len().min(CHUNK));
             let last = later.is_empty();
-            self.client.send(&Request::WriteFile { id, path: path.to_owned(), mode, data: now.to_vec(), last });
+            self.client.send(&Request::WriteFile {
+                id,
+                path: path.to_owned(),
+                mode,
+                data: now.to_vec(),
+                last,
+            });
             rest = later;
             if last {
                 break;
@@ -202,7 +239,9 @@ impl Machine {
         self.client.end(id);
         match done {
             Event::FileDone { result, .. } => result.map_err(Error::Transfer),
-            _ => Err(Error::Transfer(format!("{path}: an answer that fits no transfer"))),
+            _ => Err(Error::Transfer(format!(
+                "{path}: an answer that fits no transfer"
+            ))),
         }
     }
 
@@ -223,7 +262,10 @@ impl Machine {
         if reports.is_empty() {
             return Ok(());
         }
-        Err(Error::Complained { reports, tail: Tail::of(&self.logs, "kernel.log") })
+        Err(Error::Complained {
+            reports,
+            tail: Tail::of(&self.logs, "kernel.log"),
+        })
     }
 
     /// Let kmemleak look, where the kernel has it; its findings count as
@@ -256,7 +298,10 @@ impl Machine {
         if let Some(mut qemu) = self.qemu.take() {
             let status = qemu.wait().map_err(Error::host("waiting for QEMU"))?;
             if !status.success() {
-                return Err(Error::QemuDied { status: status.to_string(), tail: Tail::of(&self.logs, "qemu.log") });
+                return Err(Error::QemuDied {
+                    status: status.to_string(),
+                    tail: Tail::of(&self.logs, "qemu.log"),
+                });
             }
         }
         self.check_kernel()
@@ -291,7 +336,12 @@ impl Machine {
 
     /// The next event of a transfer or command; looks out for the machine's
     /// end meanwhile.
-    fn next(&self, events: &Receiver<Event>, limit: Option<Duration>, what: &str) -> Result<Event, Error> {
+    fn next(
+        &self,
+        events: &Receiver<Event>,
+        limit: Option<Duration>,
+        what: &str,
+    ) -> Result<Event, Error> {
         /// How often a silent command is checked for a crashed machine.
         const LOOK: Duration = Duration::from_millis(200);
         let end = limit.map(|l| Instant::now() + l);
@@ -326,27 +376,46 @@ impl Machine {
         if output.exit == Exit::Status(0) {
             return Ok(());
         }
-        Err(Error::Transfer(format!("`{command}` failed: {}", output.stderr.trim())))
+        Err(Error::Transfer(format!(
+            "`{command}` failed: {}",
+            output.stderr.trim()
+        )))
     }
 
     fn crashed(&self) -> Error {
         let file = File::open(self.logs.join("console.log"));
-        let console = file.map(|f| BufReader::new(f).lines().map_while(Result::ok).filter_map(|l| klog::classify(&l)).max_by_key(|r| r.kind));
+        let console = file.map(|f| {
+            BufReader::new(f)
+                .lines()
+                .map_while(Result::ok)
+                .filter_map(|l| klog::classify(&l))
+                .max_by_key(|r| r.kind)
+        });
         let reason = match console {
             Ok(Some(report)) => report.to_string(),
             _ => "QEMU reports a panicked guest".to_owned(),
         };
-        Error::Crashed { reason, tail: Tail::of(&self.logs, "console.log") }
+        Error::Crashed {
+            reason,
+            tail: Tail::of(&self.logs, "console.log"),
+        }
     }
 
     /// The agent's connection has ended: say why.
     fn gone(&self) -> Error {
         // QEMU's pipe closes when it ends; its status is for the drop to reap.
-        Error::QemuDied { status: "the connection to L1 has ended".to_owned(), tail: Tail::of(&self.logs, "console.log") }
+        Error::QemuDied {
+            status: "the connection to L1 has ended".to_owned(),
+            tail: Tail::of(&self.logs, "console.log"),
+        }
     }
 
     fn deadline(&self, what: &str, limit: Duration) -> Error {
-        Error::Deadline { what: what.to_owned(), limit, tail: Tail::of(&self.logs, "console.log") }
+        Error::Deadline {
+            what: what.to_owned(),
+            limit,
+            tail: Tail::of(&self.logs, "console.log"),
+        }
     }
 }
 
@@ -361,23 +430,34 @@ impl Drop for Machine {
 
 fn listen(path: &Path) -> Result<UnixListener, Error> {
     let listener = UnixListener::bind(path).map_err(Error::host(path.display().to_string()))?;
-    listener.set_nonblocking(true).map_err(Error::host("socket"))?;
+    listener
+        .set_nonblocking(true)
+        .map_err(Error::host("socket"))?;
     Ok(listener)
 }
 
 /// Wait for QEMU to connect, or to die of a bad option.
-fn accept(agent: &UnixListener, qemu: &mut Child, logs: &Path) -> Result<std::os::unix::net::UnixStream, Error> {
+fn accept(
+    agent: &UnixListener,
+    qemu: &mut Child,
+    logs: &Path,
+) -> Result<std::os::unix::net::UnixStream, Error> {
     loop {
         match agent.accept() {
             Ok((stream, _)) => {
-                stream.set_nonblocking(false).map_err(Error::host("socket"))?;
+                stream
+                    .set_nonblocking(false)
+                    .map_err(Error::host("socket"))?;
                 return Ok(stream);
             }
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(e) => return Err(Error::host("the agent's socket")(e)),
         }
         if let Some(status) = qemu.try_wait().map_err(Error::host("QEMU"))? {
-            return Err(Error::QemuDied { status: status.to_string(), tail: Tail::of(logs, "qemu.log") });
+            return Err(Error::QemuDied {
+                status: status.to_string(),
+                tail: Tail::of(logs, "qemu.log"),
+            });
         }
         std::thread::park_timeout(Duration::from_millis(5));
     }
@@ -389,17 +469,48 @@ fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Child, Error> {
     let socket = |name: &str| path(&sockets.join(name));
     // QEMU dies with us, however we end.
     let mut qemu = process::Command::new("setpriv");
-    qemu.args(["--pdeathsig", "KILL"]).arg(config.qemu_binary()?);
+    qemu.args(["--pdeathsig", "KILL"])
+        .arg(config.qemu_binary()?);
     // The firmware is a part of Debian's package, not of QEMU's source there.
-    qemu.args(["-L", "/usr/share/qemu", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
+    qemu.args([
+        "-L",
+        "/usr/share/qemu",
+        "-nodefaults",
+        "-no-user-config",
+        "-display",
+        "none",
+        "-no-reboot",
+    ]);
     qemu.args(["-machine", "s390-ccw-virtio", "-cpu", "max"]);
-    qemu.args(["-m", &format!("{}M", config.memory_mib), "-smp", &config.smp.to_string()]);
-    qemu.arg("-kernel").arg(config.kernel()?).arg("-initrd").arg(config.initramfs()?);
+    qemu.args([
+        "-m",
+        &format!("{}M", config.memory_mib),
+        "-smp",
+        &config.smp.to_string(),
+    ]);
+    qemu.arg("-kernel")
+        .arg(config.kernel()?)
+        .arg("-initrd")
+        .arg(config.initramfs()?);
     qemu.args(["-append", "console=ttysclp0 ignore_loglevel panic=0"]);
-    qemu.args(["-chardev", &format!("file,id=console,path={}", path(&logs.join("console.log")))]);
-    qemu.args(["-device", "sclpconsole,chardev=console", "-device", "virtio-serial-ccw"]);
-    qemu.args(["-chardev", &format!("socket,id=agent,path={}", socket("agent"))]);
-    qemu.args(["-device", &format!("virtserialport,chardev=agent,name={PORT}")]);
+    qemu.args([
+        "-chardev",
+        &format!("file,id=console,path={}", path(&logs.join("console.log"))),
+    ]);
+    qemu.args([
+        "-device",
+        "sclpconsole,chardev=console",
+        "-device",
+        "virtio-serial-ccw",
+    ]);
+    qemu.args([
+        "-chardev",
+        &format!("socket,id=agent,path={}", socket("agent")),
+    ]);
+    qemu.args([
+        "-device",
+        &format!("virtserialport,chardev=agent,name={PORT}"),
+    ]);
     for name in ["qmp", "events"] {
         qemu.args(["-qmp", &format!("unix:{},server=on,wait=off", socket(name))]);
     }
@@ -422,6 +533,12 @@ fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Child, Error> {
 /// A folder of the build machine for L1, read-only; the agent mounts it.
 fn share(qemu: &mut process::Command, tag: &str, folder: &Path) {
     let folder = folder.display();
-    qemu.args(["-fsdev", &format!("local,id={tag},path={folder},security_model=none,readonly=on,multidevs=remap")]);
-    qemu.args(["-device", &format!("virtio-9p-ccw,fsdev={tag},mount_tag={tag}")]);
+    qemu.args([
+        "-fsdev",
+        &format!("local,id={tag},path={folder},security_model=none,readonly=on,multidevs=remap"),
+    ]);
+    qemu.args([
+        "-device",
+        &format!("virtio-9p-ccw,fsdev={tag},mount_tag={tag}"),
+    ]);
 }

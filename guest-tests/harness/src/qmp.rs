@@ -26,11 +26,18 @@ impl Qmp {
     ///
     /// # Errors
     /// When a socket or log cannot be used, or QEMU does not answer as QMP.
-    pub fn connect(commands: &Path, events: &Path, logs: &Path, life: Sender<Life>) -> std::io::Result<Self> {
+    pub fn connect(
+        commands: &Path,
+        events: &Path,
+        logs: &Path,
+        life: Sender<Life>,
+    ) -> std::io::Result<Self> {
         let log = File::create(logs.join("qmp.log"))?;
         let connection = greet(commands)?;
         watch(greet(events)?, log.try_clone()?, life);
-        Ok(Self { inner: Mutex::new((connection, log)) })
+        Ok(Self {
+            inner: Mutex::new((connection, log)),
+        })
     }
 
     /// Execute a command and return its answer.
@@ -41,8 +48,14 @@ impl Qmp {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let (connection, log) = &mut *inner;
         let asked = serde_json::to_string(&command).unwrap_or_default();
-        let result = connection.execute(command).map_err(|e| Error::Qmp { command: C::NAME, reason: e.to_string() });
-        let outcome = result.as_ref().err().map_or_else(|| "ok".to_owned(), ToString::to_string);
+        let result = connection.execute(&command).map_err(|e| Error::Qmp {
+            command: C::NAME,
+            reason: e.to_string(),
+        });
+        let outcome = result
+            .as_ref()
+            .err()
+            .map_or_else(|| "ok".to_owned(), ToString::to_string);
         let _ = writeln!(log, "{} {asked}: {outcome}", C::NAME);
         result
     }

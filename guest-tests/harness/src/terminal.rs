@@ -6,7 +6,6 @@ use crate::machine::Machine;
 use l1_protocol::{Command, Event, Exit, Request, Stream, TerminalSize};
 use nix::sys::termios::{SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
 use std::io::{Read, Write, stdin, stdout};
-use std::sync::Arc;
 
 /// The terminal in raw mode until this is dropped.
 struct Raw(Termios);
@@ -38,22 +37,38 @@ fn size() -> TerminalSize {
 ///
 /// # Errors
 /// When the machine fails meanwhile.
-pub fn interactive(machine: &Arc<Machine>, argv: Vec<String>, root: Option<String>) -> Result<Exit, Error> {
-    let env = vec![("TERM".to_owned(), std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned()))];
-    let (id, events) = machine.start(Command { argv, env, root, terminal: Some(size()), timeout_ms: None });
+pub fn interactive(
+    machine: &Machine,
+    argv: Vec<String>,
+    root: Option<String>,
+) -> Result<Exit, Error> {
+    let env = vec![(
+        "TERM".to_owned(),
+        std::env::var("TERM").unwrap_or_else(|_| "vt100".to_owned()),
+    )];
+    let (id, events) = machine.start(Command {
+        argv,
+        env,
+        root,
+        terminal: Some(size()),
+        timeout_ms: None,
+    });
     let raw = Raw::enter().ok();
 
-    let keys = Arc::clone(machine);
+    let keys = machine.client();
     std::thread::spawn(move || {
         let mut bytes = [0; 1024];
         while let Ok(n @ 1..) = stdin().read(&mut bytes) {
-            keys.send(&Request::Stdin { id, data: bytes[..n].to_vec() });
+            keys.send(&Request::Stdin {
+                id,
+                data: bytes[..n].to_vec(),
+            });
         }
         // The end of our input is the end of theirs: Ctrl-D to a terminal.
         keys.send(&Request::Stdin { id, data: vec![4] });
     });
     if let Ok(mut changes) = signal_hook::iterator::Signals::new([signal_hook::consts::SIGWINCH]) {
-        let window = Arc::clone(machine);
+        let window = machine.client();
         std::thread::spawn(move || {
             for _ in changes.forever() {
                 window.send(&Request::Resize { id, size: size() });
@@ -62,7 +77,11 @@ pub fn interactive(machine: &Arc<Machine>, argv: Vec<String>, root: Option<Strin
     }
     let exit = loop {
         match machine.next_event(&events, "the shell")? {
-            Event::Output { stream: Stream::Stdout, data, .. } => {
+            Event::Output {
+                stream: Stream::Stdout,
+                data,
+                ..
+            } => {
                 let mut out = stdout().lock();
                 let _ = out.write_all(&data).and_then(|()| out.flush());
             }

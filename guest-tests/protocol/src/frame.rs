@@ -108,12 +108,18 @@ mod tests {
         let mut wire = Vec::new();
         send(&mut wire, &Request::PowerOff).unwrap();
         let cut = &wire[..wire.len() - 1];
-        assert!(matches!(receive::<Request>(&mut &cut[..]), Err(FrameError::Io(_))));
+        assert!(matches!(
+            receive::<Request>(&mut &cut[..]),
+            Err(FrameError::Io(_))
+        ));
     }
 
     #[test]
     fn an_absurd_length_is_refused() {
         let wire = u32::MAX.to_be_bytes();
-        assert!(matches!(receive::<Event>(&mut &wire[..]), Err(FrameError::TooLong(_))));
+        assert!(matches!(
+            receive::<Event>(&mut &wire[..]),
+            Err(FrameError::TooLong(_))
+        ));
     }
 }

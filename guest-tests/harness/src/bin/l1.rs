@@ -9,7 +9,6 @@ use l1_protocol::{Command, Stream};
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Boots L1, an emulated IBM Z that hosts the guests, and runs things in it.
@@ -125,8 +124,13 @@ fn chroot(boot: &Boot) -> Option<String> {
 }
 
 fn shell(boot: &Boot) -> Result<ExitCode> {
-    let machine = Arc::new(Machine::boot(&config(boot, "shell"))?);
-    eprintln!("l1: Linux {} after {:.1} s; kernel messages in {}", machine.kernel, machine.boot_time.as_secs_f32(), machine.logs().join("kernel.log").display());
+    let machine = Machine::boot(&config(boot, "shell"))?;
+    eprintln!(
+        "l1: Linux {} after {:.1} s; kernel messages in {}",
+        machine.kernel,
+        machine.boot_time.as_secs_f32(),
+        machine.logs().join("kernel.log").display()
+    );
     let exit = terminal::interactive(&machine, vec!["/bin/sh".into(), "-l".into()], chroot(boot))?;
     Ok(status(&exit))
 }
@@ -137,12 +141,18 @@ fn run_command(run: &Run) -> Result<ExitCode> {
     let mut argv = run.command.clone();
     if let Some(script) = &run.script {
         let content = std::fs::read(script).with_context(|| script.display().to_string())?;
-        let inside = root.as_ref().map_or_else(|| SCRIPT.to_owned(), |r| format!("{r}{SCRIPT}"));
+        let inside = root
+            .as_ref()
+            .map_or_else(|| SCRIPT.to_owned(), |r| format!("{r}{SCRIPT}"));
         machine.write_file(&inside, 0o755, &content)?;
         argv = vec!["/bin/sh".into(), SCRIPT.into()];
     }
     let limit = run.timeout.map(Duration::from_secs);
-    let command = Command { argv, root, ..Command::default() };
+    let command = Command {
+        argv,
+        root,
+        ..Command::default()
+    };
     let result = machine.run_with(command, limit, |stream, data| {
         // A closed pipe of ours does not stop the command.
         let _ = match stream {
@@ -160,9 +170,16 @@ fn run_command(run: &Run) -> Result<ExitCode> {
     if let Exit::NotStarted(why) = &exit {
         bail!("the command could not be started: {why}");
     }
-    if exit != Exit::Status(0) && std::env::var_os("KEEP").is_some() && std::io::stdin().is_terminal() {
+    if exit != Exit::Status(0)
+        && std::env::var_os("KEEP").is_some()
+        && std::io::stdin().is_terminal()
+    {
         eprintln!("l1: {exit:?}; the machine is kept, `exit` ends it");
-        terminal::interactive(&Arc::new(machine), vec!["/bin/sh".into(), "-l".into()], chroot(&run.boot))?;
+        terminal::interactive(
+            &machine,
+            vec!["/bin/sh".into(), "-l".into()],
+            chroot(&run.boot),
+        )?;
         return Ok(status(&exit));
     }
     machine.shutdown()?;
@@ -173,7 +190,9 @@ fn run_command(run: &Run) -> Result<ExitCode> {
 fn status(exit: &Exit) -> ExitCode {
     match exit {
         Exit::Status(code) => ExitCode::from(u8::try_from(code & 0xff).unwrap_or(FAILED)),
-        Exit::Signal(signal) => ExitCode::from(u8::try_from(128 + (signal & 0x7f)).unwrap_or(FAILED)),
+        Exit::Signal(signal) => {
+            ExitCode::from(u8::try_from(128 + (signal & 0x7f)).unwrap_or(FAILED))
+        }
         Exit::TimedOut => ExitCode::from(124),
         Exit::NotStarted(_) => ExitCode::from(FAILED),
     }
@@ -191,7 +210,10 @@ fn bench_boot(runs: usize) -> Result<ExitCode> {
     }
     let (ours, spread) = bench::median_and_spread(&times);
     let met = ours < BOOT_GOAL;
-    println!("boot: L1 reaches the agent in {ours:.2} s (spread {spread:.2} s, {} runs)", times.len());
+    println!(
+        "boot: L1 reaches the agent in {ours:.2} s (spread {spread:.2} s, {} runs)",
+        times.len()
+    );
     bench::record(Entry {
         group: "boot".into(),
         name: "L1 from QEMU's start to the agent".into(),
@@ -205,5 +227,9 @@ fn bench_boot(runs: usize) -> Result<ExitCode> {
         spread,
         command: "make bench".into(),
     })?;
-    Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if met {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

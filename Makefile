@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# The front door; every target that is meant to be called has a line of help.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+STEPS := scripts/steps.sh
+export LINUX QEMU MODULE GDB KEEP FROM LINUX_VERSION QEMU_VERSION VFIO_AP_RS_CACHE JOBS
+
+SETUP := setup=scripts/setup.sh
+# A QEMU of one's own needs no build of ours.
+QEMU_STEPS := $(if $(QEMU),,fetch-qemu=scripts/fetch.sh\ qemu qemu=scripts/qemu.sh)
+LINUX_STEPS := fetch-linux=scripts/fetch.sh\ linux
+L1_STEPS := $(SETUP) $(QEMU_STEPS) $(LINUX_STEPS) kernel=scripts/kernel.sh\ release \
+	s390x=scripts/s390x.sh initramfs=scripts/initramfs.sh\ release module=scripts/module.sh\ release tools=scripts/tools.sh
+
+.PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug \
+	l1-shell l1-run l1-root run-guest test check bench nightly clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+run-guest: ## the main job: builds what is missing and runs the stack as far as it goes
+	@$(STEPS) $(L1_STEPS)
+	@scripts/run-guest.sh
+
+test: ## everything that can be proven in minutes, with all set-up
+	@$(STEPS) $(L1_STEPS) check=scripts/check.sh
+	@scripts/test.sh
+
+check: ## format, lints, scripts, licences, documentation's folder map
+	@scripts/check.sh
+
+bench: l1 ## measured figures, side by side, into target/bench.json
+	@target/debug/l1 bench-boot
+
+nightly: ## what does not fit in test: the debug kernel's run
+	@$(STEPS) $(L1_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
+	  module-debug=scripts/module.sh\ debug
+	@NIGHTLY=1 scripts/test.sh
+
+setup: ## install Debian packages, bindgen and meson
+	@$(STEPS) $(SETUP)
+
+fetch: setup ## fetch the pinned sources into the cache
+	@$(STEPS) fetch-qemu=scripts/fetch.sh\ qemu $(LINUX_STEPS)
+
+qemu: ## build target/qemu/qemu-system-s390x (FROM=edit: of the edit tree)
+	@$(STEPS) $(SETUP) $(QEMU_STEPS)
+
+qemu-edit: ## make target/qemu-edit, a git work tree of the patch series
+	@$(STEPS) $(SETUP) fetch-qemu=scripts/fetch.sh\ qemu
+	@scripts/qemu-tree.sh edit
+
+qemu-refresh: ## write the commits of target/qemu-edit back to qemu-patches/
+	@scripts/qemu-tree.sh refresh
+
+kernel: ## build the L1 kernel (LINUX=/path/to/tree for one's own)
+	@$(STEPS) $(SETUP) $(LINUX_STEPS) kernel=scripts/kernel.sh\ release
+
+kernel-debug: ## build the L1 kernel with lockdep, KASAN, kmemleak and UBSAN
+	@$(STEPS) $(SETUP) $(LINUX_STEPS) kernel-debug=scripts/kernel.sh\ debug
+
+kernel-guest: ## build the small L2 kernel
+	@$(STEPS) $(SETUP) $(LINUX_STEPS) kernel-guest=scripts/kernel.sh\ guest
+
+module: ## build the Rust module of hostdrv/ for the L1 kernel
+	@$(STEPS) $(SETUP) $(LINUX_STEPS) kernel=scripts/kernel.sh\ release module=scripts/module.sh\ release
+
+l1: ## build everything that L1 needs
+	@$(STEPS) $(L1_STEPS)
+
+l1-debug: ## the same with the debug kernel
+	@$(STEPS) $(L1_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
+	  module-debug=scripts/module.sh\ debug
+
+l1-shell: ## a shell in L1
+	@./l1 shell
+
+l1-run: ## run the script CMD_FILE=f in L1
+	@./l1 run --script "$(CMD_FILE)"
+
+l1-root: ## target/l1-root: a Debian s390x root for --root (PACKAGES="...")
+	@$(STEPS) $(SETUP)
+	@scripts/l1-root.sh $(PACKAGES)
+
+clean: ## remove target/; the cache outside the tree stays
+	rm -rf target

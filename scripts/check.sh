@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Cheap checks of the whole tree: runs all of them, then says which failed.
+# shellcheck source=scripts/env.sh
+. "$(dirname "$0")/env.sh"
+use_rust
+cd "$ROOT"
+
+licences() {
+  local bad
+  bad=$(git ls-files '*.rs' '*.sh' '*.c' '*.h' '*.toml' '*.config' Makefile l1 .ci/run |
+    xargs grep -L 'SPDX-License-Identifier:' | grep -v '^Cargo.lock$') || return 0
+  say "no SPDX line in: $bad" && return 1
+}
+# Every folder that README's map names exists, and every crate is in the map.
+map() {
+  local bad=0 d
+  for d in $(git ls-files '*/Cargo.toml' | sed 's#/Cargo.toml##' | grep -v /fuzz); do
+    grep -q "$d" README.md || { say "README's map lacks $d" && bad=1; }
+  done
+  while read -r d; do
+    [ -e "$d" ] || { say "README's map names $d, which is not there" && bad=1; }
+  done < <(sed -n '/^## Where things are/,/^## /p' README.md | grep -oE '^\| .[a-z0-9/.-]+' | cut -c4-)
+  return $bad
+}
+small_scripts() {
+  local long
+  long=$(git ls-files 'scripts/*' l1 .ci/run | xargs wc -l | awk '$1 > 100 && $2 != "total"')
+  [ -z "$long" ] || { say "over 100 lines: $long" && return 1; }
+}
+
+failed=()
+run() {
+  local name=$1
+  shift
+  "$@" || failed+=("$name")
+}
+run fmt "$CARGO" fmt --all --check
+run clippy "$CARGO" clippy -q --locked --workspace --all-targets -- -D warnings
+mapfile -t scripts < <(git ls-files 'scripts/*.sh' l1 .ci/run)
+run shellcheck shellcheck -x "${scripts[@]}"
+run licences licences
+run map map
+run small-scripts small_scripts
+[ ${#failed[@]} -eq 0 ] || die "failed checks: ${failed[*]}"
+say "built: all checks passed"
