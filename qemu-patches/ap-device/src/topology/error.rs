@@ -44,10 +44,9 @@ impl Text<'_> {
     /// The key that the value at `at` belongs to: the one in its line or, in a
     /// list over several lines, in the nearest line before that has one.
     fn key(&self, at: usize) -> &str {
-        let before_end = self.0[at.min(self.0.len())..]
-            .find('\n')
-            .map_or(self.0.len(), |n| at + n);
-        let lines = self.0[..before_end].lines().rev();
+        let rest = self.0.get(at..).unwrap_or_default();
+        let line_end = rest.find('\n').map_or(self.0.len(), |n| at + n);
+        let lines = self.0[..line_end].lines().rev();
         for line in lines.map(str::trim) {
             if line.starts_with("[[") || line.starts_with('[') && line.ends_with(']') {
                 return line.trim_matches(['[', ']']);
