@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The whole state, and what events do to it.
+
+use super::{
+    Apcb, Attach, Binding, Edit, Epoch, Errno, Host, Limits, Mdev, MdevId, Memory, Outcome,
+    Ownership, Queue, State, Table,
+};
+use crate::ap_arch::{Apqn, Matrix};
+
+/// Something happened.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Event {
+    /// An attribute of an mdev was written; the AP bus was asked about the
+    /// queues that this adds, and holds still.
+    Edit(MdevId, Edit, Ownership),
+    /// A guest took the device.
+    Attach(MdevId),
+    /// The device is asked back from its guest.
+    Revoke(MdevId),
+    /// The guest let the device go.
+    Close(MdevId),
+    /// Its queues are reset: the device can have another guest.
+    Detach(MdevId),
+    /// The mdev goes away.
+    Remove(MdevId),
+    /// The AP bus gave a queue to the driver.
+    Bind(Apqn),
+    /// The AP bus wants a queue back.
+    Unbind(Apqn),
+    /// The AP bus has it back.
+    Unbound(Apqn),
+    /// The host's configuration changed; a scan for devices begins.
+    ConfigChanged(Matrix),
+    /// The scan is over.
+    ScanComplete(Matrix),
+    /// A guest asks for a reset of all its queues.
+    GuestReset(MdevId),
+    /// A reset is over.
+    ResetDone(Apqn, Epoch, Outcome),
+    /// A queue whose reset did not complete should be tried again.
+    Retry(Apqn),
+    /// The guest's masks may be written now: by one caller at a time.
+    Plan(MdevId),
+    /// The masks of the last plan were written.
+    Published(MdevId),
+}
+
+/// What whoever sent the event must do about it, with the locks it takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[must_use]
+pub struct Effects {
+    /// Write these masks to the guest, then send [`Event::Published`].
+    pub set_apcb: Option<Apcb>,
+    /// Whose guests may not have what they should.
+    pub reconcile: Scope,
+}
+
+/// Some mdevs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Scope {
+    /// None.
+    #[default]
+    None,
+    /// This one.
+    One(MdevId),
+    /// All.
+    All,
+}
+
+impl From<Scope> for Effects {
+    fn from(reconcile: Scope) -> Self {
+        Self {
+            set_apcb: None,
+            reconcile,
+        }
+    }
+}
+
+/// What must be begun about a queue before the model's lock is released; all
+/// of it is done by others, later.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum QueueEffect {
+    /// Issue a ZAPQ; tell the end by [`Event::ResetDone`]. Replaces a reset of
+    /// the same queue that runs.
+    StartReset(Apqn, Epoch),
+    /// No reset of the queue runs any more: whoever waits for it can go on.
+    Settled(Apqn),
+    /// A reset did not complete: send [`Event::Retry`] after a while.
+    RetryLater(Apqn),
+}
+
+/// What callers wait for, without a lock. It can only become untrue again by a
+/// later event.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Condition {
+    /// No queue that a guest of this mdev had is being reset.
+    Drained(MdevId),
+    /// No queue assigned to this mdev is being reset.
+    Reset(MdevId),
+    /// Nobody has this queue, and no reset of it runs.
+    Idle(Apqn),
+}
+
+/// Host, mdevs and queues.
+pub struct Model<M: Memory> {
+    pub(super) host: Host,
+    pub(super) mdevs: M::Mdevs,
+    pub(super) queues: M::Queues,
+    pub(super) epoch: Epoch,
+    last_mdev: MdevId,
+}
+
+impl<M: Memory> Model<M> {
+    /// A host with nothing on it. Both tables are empty.
+    pub const fn new(host: Host, mdevs: M::Mdevs, queues: M::Queues) -> Self {
+        Self {
+            host,
+            mdevs,
+            queues,
+            epoch: Epoch(0),
+            last_mdev: MdevId(0),
+        }
+    }
+
+    /// The host.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// The tables, for the owner of their memory to make room.
+    pub fn tables(&mut self) -> (&mut M::Mdevs, &mut M::Queues) {
+        (&mut self.mdevs, &mut self.queues)
+    }
+
+    /// All mdevs, oldest first.
+    pub fn mdevs(&self) -> &[Mdev] {
+        self.mdevs.as_slice()
+    }
+
+    /// All bound queues, ascending.
+    pub fn queues(&self) -> &[Queue] {
+        self.queues.as_slice()
+    }
+
+    /// The mdev of that name.
+    pub fn mdev(&self, id: MdevId) -> Result<&Mdev, Errno> {
+        let index = self.mdev_index(id).ok_or(Errno::Enoent)?;
+        Ok(&self.mdevs.as_slice()[index])
+    }
+
+    /// The bound queue of that name.
+    pub fn queue(&self, apqn: Apqn) -> Result<&Queue, Errno> {
+        let index = self.queue_index(apqn).map_err(|_| Errno::Enoent)?;
+        Ok(&self.queues.as_slice()[index])
+    }
+
+    /// The mdev that a queue is assigned to.
+    pub fn owner(&self, apqn: Apqn) -> Option<&Mdev> {
+        self.mdevs()
+            .iter()
+            .find(|mdev| mdev.assigned.contains(apqn))
+    }
+
+    /// Whether a guest of `mdev` may have an interrupt set up for a queue.
+    pub fn has_plugged(&self, mdev: MdevId, apqn: Apqn) -> bool {
+        let leaving = |mdev: &Mdev| mdev.publishing.is_some_and(|new| !new.contains(apqn));
+        self.mdev(mdev)
+            .is_ok_and(|mdev| mdev.published.contains(apqn) && !leaving(mdev))
+    }
+
+    /// Whether what a caller waits for has come true.
+    pub fn holds(&self, condition: Condition) -> bool {
+        match condition {
+            Condition::Drained(id) => !self.queues().iter().any(|queue| queue.drains(id)),
+            Condition::Reset(id) => !self.linked(id).any(Queue::is_resetting),
+            Condition::Idle(apqn) => self.queue(apqn).map_or(true, Queue::is_idle),
+        }
+    }
+
+    /// The oldest mdev younger than `id`, or the oldest of all.
+    pub fn mdev_after(&self, id: Option<MdevId>) -> Option<MdevId> {
+        self.mdevs()
+            .iter()
+            .map(Mdev::id)
+            .find(|&next| id.is_none_or(|id| next > id))
+    }
+
+    /// What a guest is told of the reset it asked for, once that is over.
+    pub fn reset_verdict(&self, mdev: MdevId) -> Result<(), Errno> {
+        match self.linked(mdev).find_map(Queue::last_failure) {
+            Some(_) => Err(Errno::Eio),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds an mdev with nothing assigned.
+    pub fn create(&mut self, limits: Limits) -> Result<MdevId, Errno> {
+        let id = MdevId(self.last_mdev.0 + 1);
+        let end = self.mdevs.as_slice().len();
+        self.mdevs
+            .insert(end, Mdev::new(id, limits))
+            .map_err(|_| Errno::Enomem)?;
+        self.last_mdev = id;
+        Ok(id)
+    }
+
+    /// Lets an event happen. What must be begun at once goes to `out`, in
+    /// order. An error means that nothing happened.
+    pub fn step(
+        &mut self,
+        event: Event,
+        out: &mut dyn FnMut(QueueEffect),
+    ) -> Result<Effects, Errno> {
+        use Attach::{Attached, Closing, Detached, Revoked};
+        Ok(match event {
+            Event::Edit(id, edit, ownership) => self.edit(id, edit, ownership)?.into(),
+            Event::Attach(id) => self.attach(id, &[Detached], Attached)?.into(),
+            Event::Revoke(id) => self.attach(id, &[Attached, Revoked], Revoked)?.into(),
+            Event::Close(id) => self.attach(id, &[Attached, Revoked], Closing)?.into(),
+            Event::Detach(id) => self.detach(id)?.into(),
+            Event::Remove(id) => self.remove(id)?.into(),
+            Event::Bind(apqn) => self.bind(apqn, out)?.into(),
+            Event::Unbind(apqn) => self.unbind(apqn, out)?.into(),
+            Event::Unbound(apqn) => self.unbound(apqn)?.into(),
+            Event::ConfigChanged(config) => {
+                self.host.config_changed(config);
+                self.host_changed(out).into()
+            }
+            Event::ScanComplete(config) => {
+                self.host.scan_complete(config);
+                self.host_changed(out).into()
+            }
+            Event::GuestReset(id) => self.guest_reset(id, out)?.into(),
+            Event::ResetDone(apqn, epoch, outcome) => {
+                self.reset_done(apqn, epoch, outcome, out)?.into()
+            }
+            Event::Retry(apqn) => self.retry(apqn, out)?.into(),
+            Event::Plan(id) => Effects {
+                set_apcb: self.plan(id)?,
+                reconcile: Scope::None,
+            },
+            Event::Published(id) => self.published(id, out)?.into(),
+        })
+    }
+
+    fn attach(&mut self, id: MdevId, from: &[Attach], to: Attach) -> Result<Scope, Errno> {
+        let mdev = self.mdev_mut(id)?;
+        if !from.contains(&mdev.attach) {
+            return Err(Errno::Ebusy);
+        }
+        mdev.attach = to;
+        Ok(Scope::One(id))
+    }
+
+    fn detach(&mut self, id: MdevId) -> Result<Scope, Errno> {
+        let mdev = self.mdev(id)?;
+        let empty = mdev.published == Matrix::EMPTY && mdev.publishing.is_none();
+        if mdev.attach != Attach::Closing || !empty || !self.holds(Condition::Drained(id)) {
+            return Err(Errno::Ebusy);
+        }
+        self.mdev_mut(id)?.attach = Attach::Detached;
+        Ok(Scope::None)
+    }
+
+    fn remove(&mut self, id: MdevId) -> Result<Scope, Errno> {
+        if self.mdev(id)?.attach != Attach::Detached {
+            return Err(Errno::Ebusy);
+        }
+        let index = self.mdev_index(id).ok_or(Errno::Enoent)?;
+        self.mdevs.remove(index);
+        Ok(Scope::None)
+    }
+
+    fn bind(&mut self, apqn: Apqn, out: &mut dyn FnMut(QueueEffect)) -> Result<Scope, Errno> {
+        let Err(index) = self.queue_index(apqn) else {
+            return Err(Errno::Eexist);
+        };
+        self.queues
+            .insert(index, Queue::new(apqn))
+            .map_err(|_| Errno::Enomem)?;
+        self.reset_if_reachable(index, None, out);
+        Ok(Scope::None)
+    }
+
+    fn unbind(&mut self, apqn: Apqn, out: &mut dyn FnMut(QueueEffect)) -> Result<Scope, Errno> {
+        let queue = self.queue_mut(apqn)?;
+        queue.binding = Binding::Leaving;
+        if queue.is_idle() {
+            out(QueueEffect::Settled(apqn));
+        }
+        Ok(queue.plugged_by().map_or(Scope::None, Scope::One))
+    }
+
+    fn unbound(&mut self, apqn: Apqn) -> Result<Scope, Errno> {
+        let queue = self.queue(apqn)?;
+        if queue.binding() != Binding::Leaving || queue.plugged_by().is_some() {
+            return Err(Errno::Ebusy);
+        }
+        let index = self.queue_index(apqn).map_err(|_| Errno::Enoent)?;
+        self.queues.remove(index);
+        Ok(Scope::None)
+    }
+
+    fn host_changed(&mut self, out: &mut dyn FnMut(QueueEffect)) -> Scope {
+        for index in 0..self.queues().len() {
+            if let State::Unverified = self.queues()[index].state() {
+                self.reset_if_reachable(index, None, out);
+            }
+        }
+        Scope::All
+    }
+
+    fn guest_reset(
+        &mut self,
+        id: MdevId,
+        out: &mut dyn FnMut(QueueEffect),
+    ) -> Result<Scope, Errno> {
+        let assigned = self.mdev(id)?.assigned;
+        for index in 0..self.queues().len() {
+            let queue = &self.queues()[index];
+            let settled = matches!(queue.state(), State::Clean(_) | State::Resetting { .. });
+            if assigned.contains(queue.apqn())
+                && !settled
+                && queue.plugged_by().is_none_or(|by| by == id)
+            {
+                self.reset_if_reachable(index, None, out);
+            }
+        }
+        Ok(Scope::None)
+    }
+
+    fn reset_done(
+        &mut self,
+        apqn: Apqn,
+        epoch: Epoch,
+        outcome: Outcome,
+        out: &mut dyn FnMut(QueueEffect),
+    ) -> Result<Scope, Errno> {
+        let queue = self.queue_mut(apqn)?;
+        if !queue.reset_done(epoch, outcome) {
+            return Ok(Scope::None);
+        }
+        out(QueueEffect::Settled(apqn));
+        if outcome != Outcome::Completed && queue.is_idle() {
+            out(QueueEffect::RetryLater(apqn));
+        }
+        Ok(self
+            .owner(apqn)
+            .map_or(Scope::None, |owner| Scope::One(owner.id)))
+    }
+
+    fn retry(&mut self, apqn: Apqn, out: &mut dyn FnMut(QueueEffect)) -> Result<Scope, Errno> {
+        let index = self.queue_index(apqn).map_err(|_| Errno::Enoent)?;
+        let queue = &self.queues()[index];
+        let unfinished = matches!(queue.state(), State::Offline(_) | State::Failed(_));
+        if unfinished && queue.binding() == Binding::Bound {
+            self.reset_if_reachable(index, None, out);
+        }
+        Ok(Scope::None)
+    }
+
+    /// The bound queues that are assigned to `mdev`.
+    fn linked(&self, mdev: MdevId) -> impl Iterator<Item = &Queue> {
+        let assigned = self.mdev(mdev).map_or(Matrix::EMPTY, Mdev::assigned);
+        self.queues()
+            .iter()
+            .filter(move |queue| assigned.contains(queue.apqn()))
+    }
+
+    pub(super) fn mdev_mut(&mut self, id: MdevId) -> Result<&mut Mdev, Errno> {
+        let index = self.mdev_index(id).ok_or(Errno::Enoent)?;
+        Ok(&mut self.mdevs.as_mut_slice()[index])
+    }
+
+    pub(super) fn queue_mut(&mut self, apqn: Apqn) -> Result<&mut Queue, Errno> {
+        let index = self.queue_index(apqn).map_err(|_| Errno::Enoent)?;
+        Ok(&mut self.queues.as_mut_slice()[index])
+    }
+
+    fn mdev_index(&self, id: MdevId) -> Option<usize> {
+        self.mdevs().binary_search_by_key(&id, |mdev| mdev.id).ok()
+    }
+
+    fn queue_index(&self, apqn: Apqn) -> Result<usize, usize> {
+        self.queues().binary_search_by_key(&apqn, Queue::apqn)
+    }
+}
+
+/// For checkers that explore from a state in several directions.
+#[cfg(test)]
+impl<M: Memory<Mdevs: Clone, Queues: Clone>> Clone for Model<M> {
+    fn clone(&self) -> Self {
+        Self {
+            host: self.host,
+            mdevs: self.mdevs.clone(),
+            queues: self.queues.clone(),
+            epoch: self.epoch,
+            last_mdev: self.last_mdev,
+        }
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The two halves of writing a guest's APCB.
+//!
+//! The APCB is written between them, without the model's lock. Growth is in
+//! the model before the write, shrinkage after it: the model never claims less
+//! than the guest can reach.
+
+use super::queue::Queue;
+use super::{Apcb, Errno, MdevId, Memory, Model, QueueEffect, Scope, Table};
+use crate::ap_arch::Matrix;
+
+impl<M: Memory> Model<M> {
+    /// First half: decides on new masks if the guest should have others, and
+    /// marks every queue in them as the guest's.
+    pub(super) fn plan(&mut self, id: MdevId) -> Result<Option<Apcb>, Errno> {
+        let mdev = self.mdev(id)?;
+        if mdev.publishing.is_some() {
+            return Err(Errno::Ebusy);
+        }
+        let wanted = self.wanted(mdev);
+        if wanted == mdev.published {
+            return Ok(None);
+        }
+        let apcb = Apcb::admit(wanted, |apqn| self.queue_mut(apqn).ok()?.admit(id));
+        // the filter chose only queues that admit; if it were wrong, this
+        // refuses instead of giving away what is not clean
+        let apcb = apcb.ok_or(Errno::Eio)?;
+        self.mdev_mut(id)?.publishing = Some(wanted);
+        Ok(Some(apcb))
+    }
+
+    /// Second half: the APCB was written; what the guest lost is reset.
+    pub(super) fn published(
+        &mut self,
+        id: MdevId,
+        out: &mut dyn FnMut(QueueEffect),
+    ) -> Result<Scope, Errno> {
+        let mdev = self.mdev_mut(id)?;
+        let new = mdev.publishing.take().ok_or(Errno::Einval)?;
+        mdev.published = new;
+        for index in 0..self.queues.as_slice().len() {
+            let queue = &mut self.queues.as_mut_slice()[index];
+            if queue.plugged_by() == Some(id) && !new.contains(queue.apqn()) {
+                queue.expel();
+                self.reset_if_reachable(index, Some(id), out);
+            }
+        }
+        Ok(Scope::None)
+    }
+
+    /// Starts a reset of the queue at `index`, if a reset can reach it.
+    pub(super) fn reset_if_reachable(
+        &mut self,
+        index: usize,
+        after: Option<MdevId>,
+        out: &mut dyn FnMut(QueueEffect),
+    ) {
+        let reachable: Matrix = self.host.current();
+        let queue: &mut Queue = &mut self.queues.as_mut_slice()[index];
+        let apqn = queue.apqn();
+        if reachable.contains(apqn) {
+            self.epoch.0 += 1;
+            queue.begin_reset(self.epoch, after);
+            out(QueueEffect::StartReset(apqn, self.epoch));
+        } else if !queue.is_resetting() {
+            out(QueueEffect::Settled(apqn));
+        }
+    }
+}

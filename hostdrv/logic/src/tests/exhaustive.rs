@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every sequence of events up to a length, on two adapters by two domains by
+//! two mdevs, from several beginnings.
+//!
+//! Sequences that meet in a state are followed from there only once, so the
+//! length is that of the shortest way to a state.
+
+use std::collections::HashSet;
+
+use super::world::{World, apqn, matrix};
+use crate::ap_arch::{Apid, Apqi, Apqn, Matrix, ResponseCode};
+use crate::*;
+
+fn queues() -> impl Iterator<Item = Apqn> {
+    matrix(&[0, 1], &[0, 1], &[]).apqns()
+}
+
+fn everything() -> Matrix {
+    matrix(&[0, 1], &[0, 1], &[])
+}
+
+fn events(world: &World) -> Vec<Event> {
+    let mut events = Vec::new();
+    for id in world.model.mdevs().iter().map(Mdev::id) {
+        for number in [0, 1] {
+            for edit in [
+                Edit::AssignAdapter(Apid::new(number)),
+                Edit::UnassignAdapter(Apid::new(number)),
+                Edit::AssignDomain(Apqi::new(number)),
+                Edit::UnassignDomain(Apqi::new(number)),
+            ] {
+                events.push(Event::Edit(id, edit, Ownership::Available));
+            }
+        }
+        events.extend([
+            Event::Edit(id, Edit::Replace(everything()), Ownership::Available),
+            Event::Attach(id),
+            Event::Revoke(id),
+            Event::Close(id),
+            Event::Detach(id),
+            Event::GuestReset(id),
+            Event::Plan(id),
+            Event::Published(id),
+        ]);
+    }
+    for apqn in queues() {
+        events.extend([
+            Event::Bind(apqn),
+            Event::Unbind(apqn),
+            Event::Unbound(apqn),
+            Event::Retry(apqn),
+        ]);
+        if let Some(run) = world.running.get(&apqn) {
+            for outcome in [
+                Outcome::Completed,
+                Outcome::Offline(ResponseCode(3)),
+                Outcome::Failed(ResponseCode(1)),
+            ] {
+                events.push(Event::ResetDone(apqn, run.epoch, outcome));
+            }
+        }
+    }
+    for config in [
+        everything(),
+        matrix(&[0], &[0, 1], &[]),
+        matrix(&[0, 1], &[1], &[]),
+    ] {
+        events.push(Event::ConfigChanged(config));
+    }
+    events.push(Event::ScanComplete(world.model.host().current()));
+    events
+}
+
+/// Follows all events for `length` steps; returns how many states were met.
+fn explore(start: World, length: usize) -> usize {
+    let mut seen = HashSet::from([start.key()]);
+    let mut border = vec![start];
+    for _ in 0..length {
+        let mut next = Vec::new();
+        for world in border {
+            for event in events(&world) {
+                let mut after = world.clone();
+                // step checks the invariants
+                if after.step(event).is_ok() && seen.insert(after.key()) {
+                    next.push(after);
+                }
+            }
+        }
+        border = next;
+    }
+    // wherever it ended, it can come to rest
+    for mut world in border {
+        world.settle();
+    }
+    seen.len()
+}
+
+#[test]
+fn from_nothing() {
+    let mut world = World::new(everything());
+    world.create();
+    world.create();
+    let states = explore(world, 3);
+    assert!(states > 1_000, "{states}");
+}
+
+#[test]
+fn from_a_guest_with_everything() {
+    let mut world = World::with_clean_queues(everything());
+    world.guest(everything());
+    let other = world.create();
+    world.handle(Event::Attach(other)).unwrap();
+    let states = explore(world, 4);
+    assert!(states > 1_000, "{states}");
+}
+
+#[test]
+fn from_two_guests_with_a_domain_each() {
+    let mut world = World::with_clean_queues(everything());
+    world.guest(matrix(&[0, 1], &[0], &[]));
+    world.guest(matrix(&[0, 1], &[1], &[]));
+    let states = explore(world, 4);
+    assert!(states > 1_000, "{states}");
+}
+
+#[test]
+fn from_the_middle_of_a_handover() {
+    let mut world = World::with_clean_queues(everything());
+    let a = world.guest(matrix(&[0], &[0, 1], &[]));
+    let b = world.guest(matrix(&[1], &[0], &[]));
+    world.step(Event::Unbind(apqn(1, 0))).unwrap();
+    world.step(Event::GuestReset(a)).unwrap();
+    let shrink = Edit::UnassignAdapter(Apid::new(0));
+    world
+        .step(Event::Edit(a, shrink, Ownership::Available))
+        .unwrap();
+    world.step(Event::Plan(a)).unwrap();
+    let grow = Edit::AssignAdapter(Apid::new(0));
+    world
+        .step(Event::Edit(b, grow, Ownership::Available))
+        .unwrap();
+    let states = explore(world, 4);
+    assert!(states > 1_000, "{states}");
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a guest gets of what was assigned.
+
+use super::world::{World, apqn, matrix};
+use crate::ap_arch::{Apid, Apqi, Matrix};
+use crate::*;
+
+fn guest_matrix(world: &World, id: MdevId) -> Matrix {
+    world.model.guest_matrix(world.model.mdev(id).unwrap())
+}
+
+#[test]
+fn a_missing_queue_takes_its_adapter_along() {
+    let mut world = World::with_clean_queues(matrix(&[5, 6], &[4, 6], &[4]));
+    world.handle(Event::Unbind(apqn(5, 6))).unwrap();
+    world.handle(Event::Unbound(apqn(5, 6))).unwrap();
+    let id = world.guest(matrix(&[5, 6], &[4, 6], &[4, 9]));
+    assert_eq!(world.apcb(id), matrix(&[6], &[4, 6], &[4]));
+    // without the domain the adapter is whole
+    world.edit(id, Edit::UnassignDomain(Apqi::new(6))).unwrap();
+    assert_eq!(world.apcb(id), matrix(&[5, 6], &[4], &[4]));
+    // the other adapter's queue in it left the guest, and must be reset first
+    assert_eq!(world.running.len(), 1);
+    world.finish_resets(Outcome::Completed);
+    world.edit(id, Edit::AssignDomain(Apqi::new(6))).unwrap();
+    assert_eq!(world.apcb(id), matrix(&[6], &[4, 6], &[4]));
+    world.settle();
+    // a bound queue joins when its reset is done, not before
+    world.handle(Event::Bind(apqn(5, 6))).unwrap();
+    assert_eq!(world.apcb(id), matrix(&[6], &[4, 6], &[4]));
+    world.finish_resets(Outcome::Completed);
+    assert_eq!(world.apcb(id), matrix(&[5, 6], &[4, 6], &[4]));
+    world.settle();
+}
+
+#[test]
+fn without_domains_no_adapter_is_dropped() {
+    let mut world = World::new(matrix(&[5, 6], &[4], &[]));
+    let id = world.create();
+    world
+        .edit(id, Edit::Replace(matrix(&[5, 6, 7], &[], &[])))
+        .unwrap();
+    assert_eq!(guest_matrix(&world, id), matrix(&[5, 6], &[], &[]));
+    world
+        .edit(id, Edit::Replace(matrix(&[5], &[9], &[])))
+        .unwrap();
+    assert_eq!(guest_matrix(&world, id), matrix(&[5], &[], &[]));
+    world
+        .edit(id, Edit::Replace(matrix(&[5], &[4], &[])))
+        .unwrap();
+    assert_eq!(guest_matrix(&world, id), matrix(&[], &[4], &[]));
+}
+
+#[test]
+fn what_the_host_loses_the_guest_loses_at_once() {
+    let all = matrix(&[5, 6], &[4, 6], &[4, 9]);
+    let mut world = World::with_clean_queues(all);
+    let id = world.guest(all);
+    let less = matrix(&[5], &[4], &[9]);
+    world.handle(Event::ConfigChanged(less)).unwrap();
+    assert_eq!(world.apcb(id), less);
+    assert_eq!(world.signals[&id], 2);
+    // 05.0006 left with its domain: no reset can reach it, nor 06
+    assert!(world.running.is_empty());
+    assert_eq!(
+        world.model.queue(apqn(5, 6)).unwrap().state(),
+        &State::Unverified
+    );
+    // what is added waits for the end of the scan, and for a reset
+    world.handle(Event::ConfigChanged(all)).unwrap();
+    assert_eq!(world.apcb(id), less);
+    assert_eq!(world.running.len(), 3);
+    world.finish_resets(Outcome::Completed);
+    assert_eq!(world.apcb(id), less);
+    world.handle(Event::ScanComplete(all)).unwrap();
+    assert_eq!(world.apcb(id), all);
+    assert_eq!(world.signals[&id], 3);
+}
+
+#[test]
+fn a_new_domain_does_not_cost_an_adapter_during_the_scan() {
+    let mut world = World::with_clean_queues(matrix(&[5, 6], &[4], &[]));
+    let id = world.guest(matrix(&[5, 6], &[4, 7], &[]));
+    let had = matrix(&[5, 6], &[4], &[]);
+    assert_eq!(world.apcb(id), had);
+    let more = matrix(&[5, 6], &[4, 7], &[]);
+    world.handle(Event::ConfigChanged(more)).unwrap();
+    assert_eq!(world.apcb(id), had);
+    for adapter in [5, 6] {
+        world.handle(Event::Bind(apqn(adapter, 7))).unwrap();
+    }
+    world.finish_resets(Outcome::Completed);
+    assert_eq!(world.apcb(id), had);
+    world.handle(Event::ScanComplete(more)).unwrap();
+    assert_eq!(world.apcb(id), more);
+    assert_eq!(world.signals[&id], 2);
+}
+
+/// The defect known as W13 of the C driver: a bind that a scan defers must not
+/// be forgotten when the reason to defer is unassigned meanwhile.
+#[test]
+fn a_bind_during_a_scan_is_not_lost() {
+    let mut world = World::with_clean_queues(matrix(&[7], &[4], &[]));
+    let mut config = matrix(&[6, 7], &[4], &[]);
+    world.handle(Event::ConfigChanged(config)).unwrap();
+    world.handle(Event::ScanComplete(config)).unwrap();
+    let id = world.guest(matrix(&[5, 6], &[4], &[]));
+    config.apm.set(Apid::new(5));
+    world.handle(Event::ConfigChanged(config)).unwrap();
+    world.handle(Event::Bind(apqn(6, 4))).unwrap();
+    world.finish_resets(Outcome::Completed);
+    world.edit(id, Edit::UnassignAdapter(Apid::new(5))).unwrap();
+    world.handle(Event::ScanComplete(config)).unwrap();
+    assert_eq!(world.apcb(id), matrix(&[6], &[4], &[]));
+}
+
+/// W7: the result does not depend on the way there.
+#[test]
+fn the_filter_has_no_memory() {
+    let config = matrix(&[5, 6], &[4, 6], &[]);
+    let mut world = World::with_clean_queues(config);
+    world.handle(Event::Unbind(apqn(5, 6))).unwrap();
+    world.handle(Event::Unbound(apqn(5, 6))).unwrap();
+    let id = world.guest(matrix(&[5], &[4, 6], &[]));
+    assert_eq!(world.apcb(id), matrix(&[], &[4, 6], &[]));
+    let less = matrix(&[5, 6], &[4], &[]);
+    world.handle(Event::ConfigChanged(less)).unwrap();
+    assert_eq!(world.apcb(id), matrix(&[5], &[4], &[]));
+    world.handle(Event::ConfigChanged(config)).unwrap();
+    world.handle(Event::ScanComplete(config)).unwrap();
+    assert_eq!(world.apcb(id), matrix(&[], &[4, 6], &[]));
+    world.settle();
+}
+
+#[test]
+fn an_offline_adapter_stays_its_guests() {
+    let config = matrix(&[5], &[4], &[]);
+    let mut world = World::with_clean_queues(config);
+    let id = world.guest(config);
+    world.handle(Event::GuestReset(id)).unwrap();
+    world.finish_reset(
+        apqn(5, 4),
+        Outcome::Offline(crate::ap_arch::ResponseCode(3)),
+    );
+    assert_eq!(world.apcb(id), config);
+    assert_eq!(world.model.reset_verdict(id), Err(Errno::Eio));
+    assert!(world.retries.is_empty());
+    // when it is back, the guest can reset it
+    world.handle(Event::GuestReset(id)).unwrap();
+    world.finish_resets(Outcome::Completed);
+    assert_eq!(world.model.reset_verdict(id), Ok(()));
+    assert_eq!(world.signals[&id], 1);
+}

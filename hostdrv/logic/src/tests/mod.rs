@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Tests of the rules, on a machine made of plain data.
+
+mod edit;
+mod exhaustive;
+mod explain;
+mod filter;
+mod format;
+mod life;
+mod parse;
+mod random;
+mod reset;
+mod world;

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One reset, code by code.
+
+use crate::ap_arch::{QueueStatus, ResponseCode};
+use crate::{Outcome, ResetRun, ResetStep};
+
+const POLL: ResetStep = ResetStep::Poll;
+const DONE: ResetStep = ResetStep::Done(Outcome::Completed);
+
+fn status(code: u8) -> QueueStatus {
+    QueueStatus::of(ResponseCode(code))
+}
+
+fn failed(code: u8) -> ResetStep {
+    ResetStep::Done(Outcome::Failed(ResponseCode(code)))
+}
+
+fn offline(code: u8) -> ResetStep {
+    ResetStep::Done(Outcome::Offline(ResponseCode(code)))
+}
+
+#[test]
+fn an_accepted_zapq_is_done_when_tapq_says_so() {
+    let mut run = ResetRun::new();
+    assert_eq!(run.zapq(status(0)), POLL);
+    for code in [0x02, 0x05, 0x0a, 0x02] {
+        assert_eq!(run.tapq(status(code)), POLL);
+    }
+    assert_eq!(run.tapq(status(0)), DONE);
+}
+
+#[test]
+fn a_zapq_that_was_not_performed_is_issued_again() {
+    for refused in [0x02, 0x05, 0x0a] {
+        let mut run = ResetRun::new();
+        assert_eq!(run.zapq(status(refused)), POLL);
+        assert_eq!(run.tapq(status(0x02)), POLL);
+        assert_eq!(run.tapq(status(0)), ResetStep::Zapq);
+        assert_eq!(run.zapq(status(refused)), POLL);
+        assert_eq!(run.tapq(status(0)), ResetStep::Zapq);
+        assert_eq!(run.zapq(status(0)), POLL);
+        assert_eq!(run.tapq(status(0)), DONE);
+    }
+}
+
+#[test]
+fn a_failed_association_needs_another_zapq() {
+    for code in [0x35, 0x36] {
+        let mut run = ResetRun::new();
+        assert_eq!(run.zapq(status(0)), POLL);
+        assert_eq!(run.tapq(status(code)), ResetStep::Zapq);
+        // what was accepted before does not count
+        assert_eq!(run.zapq(status(0x02)), POLL);
+        assert_eq!(run.tapq(status(0)), ResetStep::Zapq);
+    }
+}
+
+#[test]
+fn only_known_codes_are_success() {
+    for code in 0..=0xff {
+        let expected = match code {
+            0x00 | 0x02 | 0x05 | 0x0a => POLL,
+            0x03 | 0x04 => offline(code),
+            _ => failed(code),
+        };
+        assert_eq!(ResetRun::new().zapq(status(code)), expected);
+        let mut run = ResetRun::new();
+        run.zapq(status(0));
+        let expected = match code {
+            0x00 => DONE,
+            0x02 | 0x05 | 0x0a => POLL,
+            0x35 | 0x36 => ResetStep::Zapq,
+            0x03 | 0x04 => offline(code),
+            _ => failed(code),
+        };
+        assert_eq!(run.tapq(status(code)), expected);
+    }
+}
+
+#[test]
+fn status_flags_do_not_matter() {
+    let mut run = ResetRun::new();
+    assert_eq!(run.zapq(QueueStatus(0xe300_0000)), POLL);
+    assert_eq!(run.tapq(QueueStatus(0xe300_ffff)), DONE);
+}

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A machine to run the model on: queues that remember who used them, APCBs
+//! that guests could look into, and the invariants of both.
+//!
+//! The machine knows nothing of the model's bookkeeping. It watches what the
+//! model lets happen and judges that.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::ap_arch::{Adm, Apid, Apm, Apqi, Apqn, Aqm, Matrix, Qci, QciFlags};
+use crate::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Rows<T>(pub Vec<T>, pub usize);
+
+impl<T> Rows<T> {
+    pub fn with_room(room: usize) -> Self {
+        Self(Vec::new(), room)
+    }
+}
+
+impl<T> Table<T> for Rows<T> {
+    fn as_slice(&self) -> &[T] {
+        &self.0
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+
+    fn insert(&mut self, at: usize, record: T) -> Result<(), NoRoom> {
+        if self.0.len() == self.1 {
+            return Err(NoRoom);
+        }
+        self.0.insert(at, record);
+        Ok(())
+    }
+
+    fn remove(&mut self, at: usize) {
+        self.0.remove(at);
+    }
+}
+
+pub struct Heap;
+
+impl Memory for Heap {
+    type Mdevs = Rows<Mdev>;
+    type Queues = Rows<Queue>;
+}
+
+pub fn apqn(apid: u8, apqi: u8) -> Apqn {
+    Apqn::new(Apid::new(apid), Apqi::new(apqi))
+}
+
+pub fn matrix(apids: &[u8], apqis: &[u8], controls: &[u8]) -> Matrix {
+    Matrix {
+        apm: apids.iter().map(|&id| Apid::new(id)).collect::<Apm>(),
+        aqm: apqis.iter().map(|&id| Apqi::new(id)).collect::<Aqm>(),
+        adm: controls.iter().map(|&id| Apqi::new(id)).collect::<Adm>(),
+    }
+}
+
+pub fn limits() -> Limits {
+    Limits::of(&Qci {
+        flags: QciFlags::APXA,
+        na: 0x3f,
+        nd: 0x54,
+        matrix: Matrix::EMPTY,
+    })
+}
+
+/// A reset that the hardware is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Running {
+    pub epoch: Epoch,
+    /// Nobody could reach the queue since the reset was begun.
+    alone: bool,
+}
+
+/// Who used a queue since its last completed ZAPQ.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Traces {
+    None,
+    Guest(MdevId),
+    Host,
+}
+
+#[derive(Clone)]
+pub struct World {
+    pub model: Model<Heap>,
+    pub running: BTreeMap<Apqn, Running>,
+    pub retries: BTreeSet<Apqn>,
+    pub apcbs: BTreeMap<MdevId, Matrix>,
+    pub signals: BTreeMap<MdevId, u32>,
+    changes: BTreeMap<MdevId, u32>,
+    planned: BTreeMap<MdevId, Matrix>,
+    traces: BTreeMap<Apqn, Traces>,
+}
+
+impl World {
+    pub fn new(config: Matrix) -> Self {
+        Self {
+            model: Model::new(Host::new(config), Rows::with_room(8), Rows::with_room(300)),
+            running: BTreeMap::new(),
+            retries: BTreeSet::new(),
+            apcbs: BTreeMap::new(),
+            signals: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            planned: BTreeMap::new(),
+            traces: BTreeMap::new(),
+        }
+    }
+
+    /// A world with the queues of `config` bound and reset.
+    pub fn with_clean_queues(config: Matrix) -> Self {
+        let mut world = Self::new(config);
+        for apqn in config.apqns() {
+            world.handle(Event::Bind(apqn)).unwrap();
+        }
+        world.finish_resets(Outcome::Completed);
+        world
+    }
+
+    pub fn create(&mut self) -> MdevId {
+        self.model.create(limits()).unwrap()
+    }
+
+    /// An mdev with `matrix`, and a guest.
+    pub fn guest(&mut self, matrix: Matrix) -> MdevId {
+        let id = self.create();
+        self.edit(id, Edit::Replace(matrix)).unwrap();
+        self.handle(Event::Attach(id)).unwrap();
+        id
+    }
+
+    pub fn edit(&mut self, id: MdevId, edit: Edit) -> Result<(), Errno> {
+        self.handle(Event::Edit(id, edit, Ownership::Available))
+    }
+
+    /// One step, nothing else; checks what must hold at every moment.
+    pub fn step(&mut self, event: Event) -> Result<Scope, Errno> {
+        let mut begun = Vec::new();
+        let before = self.model.clone();
+        let effects = self.model.step(event, &mut |effect| begun.push(effect));
+        let effects = match effects {
+            Ok(effects) => effects,
+            Err(errno) => {
+                assert_eq!(
+                    before.mdevs(),
+                    self.model.mdevs(),
+                    "{errno:?} changed mdevs"
+                );
+                assert_eq!(
+                    before.queues(),
+                    self.model.queues(),
+                    "{errno:?} changed queues"
+                );
+                assert!(begun.is_empty(), "{errno:?} had effects");
+                return Err(errno);
+            }
+        };
+        self.hardware(event);
+        for effect in begun {
+            match effect {
+                QueueEffect::StartReset(apqn, epoch) => {
+                    let alone = self.holder(apqn).is_none();
+                    self.running.insert(apqn, Running { epoch, alone });
+                }
+                QueueEffect::Settled(apqn) => {
+                    let resetting = self.model.queue(apqn).is_ok_and(Queue::is_resetting);
+                    assert!(!resetting, "{apqn} settled while being reset");
+                }
+                QueueEffect::RetryLater(apqn) => {
+                    self.retries.insert(apqn);
+                }
+            }
+        }
+        if let Some(apcb) = effects.set_apcb {
+            let Event::Plan(id) = event else {
+                panic!("masks to write without a plan");
+            };
+            self.write_apcb(id, apcb.matrix());
+        }
+        self.check_always();
+        Ok(effects.reconcile)
+    }
+
+    /// What the event means to the hardware.
+    fn hardware(&mut self, event: Event) {
+        match event {
+            Event::Bind(apqn) => {
+                self.traces.insert(apqn, Traces::Host);
+            }
+            Event::Unbound(apqn) => {
+                assert_eq!(
+                    self.holder(apqn),
+                    None,
+                    "{apqn} released while a guest has it"
+                );
+                self.running.remove(&apqn);
+                self.retries.remove(&apqn);
+            }
+            Event::ResetDone(apqn, epoch, outcome)
+                if self.running.get(&apqn).map(|run| run.epoch) == Some(epoch) =>
+            {
+                let run = self.running.remove(&apqn).unwrap();
+                if run.alone && outcome == Outcome::Completed {
+                    self.traces.insert(apqn, Traces::None);
+                }
+            }
+            Event::Retry(apqn) => {
+                self.retries.remove(&apqn);
+            }
+            Event::Published(id) => {
+                let _ = self.planned.remove(&id).expect("masks planned");
+                *self.signals.entry(id).or_default() += 1;
+            }
+            Event::Remove(id) => {
+                assert_eq!(self.apcb(id), Matrix::EMPTY);
+                self.signals.remove(&id);
+                self.changes.remove(&id);
+                self.apcbs.remove(&id);
+            }
+            _ => {}
+        }
+    }
+
+    fn write_apcb(&mut self, id: MdevId, new: Matrix) {
+        let old = self.apcb(id);
+        assert_ne!(old, new, "masks written without a change");
+        for apqn in new.apqns() {
+            if !old.contains(apqn) {
+                let traces = self.traces.get(&apqn).copied();
+                assert_eq!(traces, Some(Traces::None), "{apqn} enters a guest unclean");
+            }
+            self.traces.insert(apqn, Traces::Guest(id));
+            if let Some(run) = self.running.get_mut(&apqn) {
+                run.alone = false;
+            }
+        }
+        self.apcbs.insert(id, new);
+        self.planned.insert(id, new);
+        *self.changes.entry(id).or_default() += 1;
+    }
+
+    pub fn apcb(&self, id: MdevId) -> Matrix {
+        self.apcbs.get(&id).copied().unwrap_or_default()
+    }
+
+    fn holder(&self, apqn: Apqn) -> Option<MdevId> {
+        let holds = |(_, apcb): &(&MdevId, &Matrix)| apcb.contains(apqn);
+        self.apcbs.iter().find(holds).map(|(id, _)| *id)
+    }
+
+    /// A step, and the masks that follow from it.
+    pub fn handle(&mut self, event: Event) -> Result<(), Errno> {
+        match self.step(event)? {
+            Scope::None => {}
+            Scope::One(id) => self.reconcile(id),
+            Scope::All => {
+                let ids: Vec<_> = self.model.mdevs().iter().map(Mdev::id).collect();
+                ids.into_iter().for_each(|id| self.reconcile(id));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn reconcile(&mut self, id: MdevId) {
+        let pending = |world: &Self| world.model.mdev(id).unwrap().publishing().is_some();
+        if pending(self) {
+            self.step(Event::Published(id)).unwrap();
+        }
+        self.step(Event::Plan(id)).unwrap();
+        if pending(self) {
+            self.step(Event::Published(id)).unwrap();
+        }
+        assert!(!pending(self));
+    }
+
+    pub fn finish_reset(&mut self, apqn: Apqn, outcome: Outcome) {
+        let epoch = self.running[&apqn].epoch;
+        self.handle(Event::ResetDone(apqn, epoch, outcome)).unwrap();
+    }
+
+    /// Ends all resets, also those that begin meanwhile.
+    pub fn finish_resets(&mut self, outcome: Outcome) {
+        while let Some((&apqn, _)) = self.running.first_key_value() {
+            self.finish_reset(apqn, outcome);
+        }
+    }
+
+    /// Lets everything come to rest, and checks what must hold then.
+    pub fn settle(&mut self) {
+        let ids: Vec<_> = self.model.mdevs().iter().map(Mdev::id).collect();
+        ids.iter().for_each(|&id| self.reconcile(id));
+        self.finish_resets(Outcome::Completed);
+        for mdev in self.model.mdevs() {
+            let apcb = self.apcb(mdev.id());
+            assert_eq!(apcb, self.model.wanted(mdev));
+            assert_eq!(apcb, mdev.published());
+            let signals = self.signals.get(&mdev.id());
+            assert_eq!(signals, self.changes.get(&mdev.id()));
+            if mdev.attach() == Attach::Attached {
+                self.check_complete(mdev);
+            }
+        }
+    }
+
+    /// At rest a guest has all that it can have, and it is told what it has not.
+    fn check_complete(&self, mdev: &Mdev) {
+        let host = self.model.host().settled();
+        let apcb = self.apcb(mdev.id());
+        let missing = mdev.assigned().apm.and_not(apcb.apm).count()
+            + mdev.assigned().aqm.and_not(apcb.aqm).count()
+            + mdev.assigned().adm.and_not(apcb.adm).count();
+        assert_eq!(self.model.withheld(mdev).count() as u32, missing);
+        for apid in mdev.assigned().apm.and_not(apcb.apm).and(host.apm).iter() {
+            let good = |apqi| {
+                let queue = self.model.queue(Apqn::new(apid, apqi));
+                queue.is_ok_and(|queue| {
+                    queue.binding() == Binding::Bound && matches!(queue.state(), State::Clean(_))
+                })
+            };
+            assert!(
+                !apcb.aqm.iter().all(good),
+                "adapter {apid} withheld for nothing"
+            );
+        }
+    }
+
+    /// What must hold at every moment, whatever is going on.
+    pub fn check_always(&self) {
+        for (index, a) in self.model.mdevs().iter().enumerate() {
+            for b in &self.model.mdevs()[index + 1..] {
+                assert!(!a.assigned().shares_queue(b.assigned()));
+                assert!(!self.apcb(a.id()).shares_queue(self.apcb(b.id())));
+            }
+        }
+        for (&id, apcb) in &self.apcbs {
+            let mdev = self.model.mdev(id).unwrap();
+            // the model never claims less than the guest can reach
+            for apqn in apcb.apqns() {
+                let queue = self.model.queue(apqn).expect("only bound queues");
+                assert_eq!(queue.plugged_by(), Some(id));
+            }
+            let settled = *apcb == mdev.published() && mdev.publishing().is_none();
+            assert!(settled || Some(*apcb) == mdev.publishing());
+        }
+        for queue in self.model.queues() {
+            let apqn = queue.apqn();
+            if let State::Clean(_) = queue.state() {
+                assert_eq!(self.traces[&apqn], Traces::None, "{apqn} called clean");
+            }
+            let running = self.running.get(&apqn).map(|run| run.epoch);
+            // a reset that no longer counts may still be running
+            if queue.is_resetting() {
+                assert_eq!(queue.reset_epoch(), running, "{apqn}");
+            }
+            for mdev in self.model.mdevs() {
+                if self.model.has_plugged(mdev.id(), apqn) {
+                    assert!(self.apcb(mdev.id()).contains(apqn));
+                }
+            }
+        }
+    }
+
+    /// All that matters of the state: reset numbers do not.
+    pub fn key(&self) -> impl std::hash::Hash + Eq + use<> {
+        let queues: Vec<_> = self
+            .model
+            .queues()
+            .iter()
+            .map(|queue| {
+                let state = match queue.state() {
+                    State::Unverified => (0, None, None),
+                    State::Resetting { after, .. } => (1, *after, None),
+                    State::Clean(_) => (2, None, None),
+                    State::Plugged { by, health } => match health {
+                        Health::Good => (3, Some(*by), None),
+                        Health::Resetting(_) => (4, Some(*by), None),
+                        Health::Offline(code) => (5, Some(*by), Some(*code)),
+                        Health::Bad(code) => (6, Some(*by), Some(*code)),
+                    },
+                    State::Offline(code) => (7, None, Some(*code)),
+                    State::Failed(code) => (8, None, Some(*code)),
+                };
+                (queue.apqn(), queue.binding(), state)
+            })
+            .collect();
+        let alone: Vec<_> = self
+            .running
+            .iter()
+            .map(|(k, run)| (*k, run.alone))
+            .collect();
+        let traces: Vec<_> = self.traces.iter().map(|(k, v)| (*k, *v)).collect();
+        let apcbs: Vec<_> = self.apcbs.iter().map(|(k, v)| (*k, *v)).collect();
+        let mdevs = self.model.mdevs().to_vec();
+        (*self.model.host(), mdevs, queues, alone, traces, apcbs)
+    }
+}

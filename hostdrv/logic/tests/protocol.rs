@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The protocol among threads: writes to attributes, a guest that closes, a bus
+//! that takes a queue, and resets that end, all at once, on one queue.
+//!
+//! With `--cfg loom` every interleaving is tried (up to the bound on
+//! preemptions that the environment sets); without, threads race for real, a
+//! number of times. What this cannot see: the kernel's own locks around the
+//! driver's, which is lockdep's task.
+
+use ap_arch::{Apid, Apqi, Apqn, Matrix};
+use sync::{Arc, Condvar, Mutex, model, spawn};
+use vfio_ap_logic::protocol::{self, Driver};
+use vfio_ap_logic::{
+    Apcb, Attach, Condition, Edit, Effects, Epoch, Errno, Event, Host, Limits, Mdev, MdevId,
+    Memory, Model, NoRoom, Outcome, Ownership, Queue, QueueEffect, Table,
+};
+
+#[cfg(loom)]
+mod sync {
+    pub use loom::model;
+    pub use loom::sync::{Arc, Condvar, Mutex};
+    pub use loom::thread::spawn;
+}
+
+#[cfg(not(loom))]
+mod sync {
+    pub use std::sync::{Arc, Condvar, Mutex};
+    pub use std::thread::spawn;
+
+    pub fn model(f: impl Fn()) {
+        for _ in 0..200 {
+            f();
+        }
+    }
+}
+
+struct Rows<T>(Vec<T>);
+
+impl<T> Table<T> for Rows<T> {
+    fn as_slice(&self) -> &[T] {
+        &self.0
+    }
+
+    fn as_mut_slice(&mut self) -> &mut [T] {
+        &mut self.0
+    }
+
+    fn insert(&mut self, at: usize, record: T) -> Result<(), NoRoom> {
+        self.0.insert(at, record);
+        Ok(())
+    }
+
+    fn remove(&mut self, at: usize) {
+        self.0.remove(at);
+    }
+}
+
+struct Heap;
+
+impl Memory for Heap {
+    type Mdevs = Rows<Mdev>;
+    type Queues = Rows<Queue>;
+}
+
+/// The one queue of this machine.
+const X: Apqn = Apqn::new(Apid::new(5), Apqi::new(4));
+
+fn x() -> Matrix {
+    Matrix {
+        apm: [X.apid].into_iter().collect(),
+        aqm: [X.apqi].into_iter().collect(),
+        ..Matrix::EMPTY
+    }
+}
+
+/// What the driver guards with the model's lock.
+struct Locked {
+    model: Model<Heap>,
+    wanted_reset: Option<Epoch>,
+    stop: bool,
+}
+
+/// What the hardware sees.
+#[derive(Default)]
+struct Hardware {
+    apcbs: Vec<Matrix>,
+    used: bool,
+}
+
+struct Machine {
+    locked: Mutex<Locked>,
+    progress: Condvar,
+    plugs: Vec<Mutex<()>>,
+    mdevs: Vec<MdevId>,
+    hardware: Mutex<Hardware>,
+}
+
+type User = Box<dyn FnOnce(&Machine) + Send>;
+
+impl Machine {
+    /// Two mdevs with a guest each; the first has the queue.
+    fn new() -> Arc<Self> {
+        let mut model = Model::new(Host::new(x()), Rows(Vec::new()), Rows(Vec::new()));
+        let limits = Limits::of(&ap_arch::Qci::default());
+        let mdevs: Vec<_> = (0..2).map(|_| model.create(limits).unwrap()).collect();
+        let machine = Arc::new(Self {
+            locked: Mutex::new(Locked {
+                model,
+                wanted_reset: None,
+                stop: false,
+            }),
+            progress: Condvar::new(),
+            plugs: mdevs.iter().map(|_| Mutex::new(())).collect(),
+            hardware: Mutex::new(Hardware {
+                apcbs: mdevs.iter().map(|_| Matrix::EMPTY).collect(),
+                used: true,
+            }),
+            mdevs,
+        });
+        for &mdev in &machine.mdevs {
+            protocol::handle(&*machine, Event::Attach(mdev)).unwrap();
+        }
+        let assign = Event::Edit(machine.mdevs[0], Edit::Replace(x()), Ownership::Available);
+        protocol::handle(&*machine, assign).unwrap();
+        protocol::handle(&*machine, Event::Bind(X)).unwrap();
+        machine.reset_once();
+        assert_eq!(machine.apcb(0), x());
+        machine
+    }
+
+    fn index(&self, mdev: MdevId) -> usize {
+        self.mdevs.iter().position(|&id| id == mdev).unwrap()
+    }
+
+    /// Does the reset that is wanted, as a worker does.
+    fn reset_once(&self) {
+        let epoch = self.locked.lock().unwrap().wanted_reset.take();
+        let Some(epoch) = epoch else { return };
+        {
+            let mut hardware = self.hardware.lock().unwrap();
+            if !hardware.apcbs.iter().any(|apcb| apcb.contains(X)) {
+                hardware.used = false;
+            }
+        }
+        // the queue may be gone
+        let _ = protocol::handle(self, Event::ResetDone(X, epoch, Outcome::Completed));
+    }
+
+    fn worker(&self) {
+        loop {
+            let mut locked = self.locked.lock().unwrap();
+            while locked.wanted_reset.is_none() && !locked.stop {
+                locked = self.progress.wait(locked).unwrap();
+            }
+            if locked.wanted_reset.is_none() {
+                return;
+            }
+            drop(locked);
+            self.reset_once();
+        }
+    }
+
+    /// Runs both users and a reset worker at once.
+    fn run(self: &Arc<Self>, first: User, second: User) {
+        let (a, b) = (self.clone(), self.clone());
+        let worker = spawn(move || a.worker());
+        let second = spawn(move || second(&b));
+        first(self);
+        second.join().unwrap();
+        self.locked.lock().unwrap().stop = true;
+        self.progress.notify_all();
+        worker.join().unwrap();
+        // everybody has what they should have
+        let locked = self.locked.lock().unwrap();
+        for (index, &id) in self.mdevs.iter().enumerate() {
+            let mdev = locked.model.mdev(id).unwrap();
+            assert_eq!(self.apcb(index), locked.model.wanted(mdev));
+        }
+    }
+
+    fn apcb(&self, index: usize) -> Matrix {
+        self.hardware.lock().unwrap().apcbs[index]
+    }
+
+    fn is_used(&self) -> bool {
+        self.hardware.lock().unwrap().used
+    }
+
+    fn attach(&self, index: usize) -> Attach {
+        let locked = self.locked.lock().unwrap();
+        locked.model.mdev(self.mdevs[index]).unwrap().attach()
+    }
+
+    fn assign(&self, index: usize, matrix: Matrix) -> Result<(), Errno> {
+        let edit = Edit::Replace(matrix);
+        protocol::edit(self, self.mdevs[index], edit, Ownership::Available)
+    }
+}
+
+impl Driver for Machine {
+    fn step(&self, event: Event) -> Result<Effects, Errno> {
+        let mut locked = self.locked.lock().unwrap();
+        let Locked {
+            model,
+            wanted_reset,
+            ..
+        } = &mut *locked;
+        let effects = model.step(event, &mut |effect| {
+            if let QueueEffect::StartReset(_, epoch) = effect {
+                *wanted_reset = Some(epoch);
+            }
+        });
+        self.progress.notify_all();
+        effects
+    }
+
+    fn mdev_after(&self, id: Option<MdevId>) -> Option<MdevId> {
+        self.locked.lock().unwrap().model.mdev_after(id)
+    }
+
+    fn with_plug(&self, mdev: MdevId, f: &mut dyn FnMut()) {
+        let _plug = self.plugs[self.index(mdev)].lock().unwrap();
+        f();
+    }
+
+    fn set_apcb(&self, mdev: MdevId, apcb: &Apcb) {
+        let mut hardware = self.hardware.lock().unwrap();
+        let index = self.index(mdev);
+        let had = hardware.apcbs[index].contains(X);
+        hardware.apcbs[index] = apcb.matrix();
+        if apcb.matrix().contains(X) {
+            assert!(had || !hardware.used, "queue enters a guest unclean");
+            hardware.used = true;
+        }
+        let holders = hardware.apcbs.iter().filter(|apcb| apcb.contains(X));
+        assert!(holders.count() <= 1, "queue in two guests");
+    }
+
+    fn changed(&self, _mdev: MdevId) {}
+
+    fn wait(&self, condition: Condition) {
+        let mut locked = self.locked.lock().unwrap();
+        while !locked.model.holds(condition) {
+            locked = self.progress.wait(locked).unwrap();
+        }
+    }
+}
+
+#[test]
+fn reset_completion_against_unassign_against_close() {
+    model(|| {
+        let machine = Machine::new();
+        let unassign: User = Box::new(|machine| {
+            machine.assign(0, Matrix::EMPTY).unwrap();
+            // what the write promises: the queue is out, and reset
+            assert_eq!(machine.apcb(0), Matrix::EMPTY);
+            assert!(!machine.is_used());
+        });
+        let close: User = Box::new(|machine| {
+            protocol::close(machine, machine.mdevs[0]).unwrap();
+            assert!(!machine.is_used());
+        });
+        machine.run(unassign, close);
+        assert_eq!(machine.attach(0), Attach::Detached);
+    });
+}
+
+#[test]
+fn reset_completion_against_handover_against_unbind() {
+    model(|| {
+        let machine = Machine::new();
+        let handover: User = Box::new(|machine| {
+            machine.assign(0, Matrix::EMPTY).unwrap();
+            machine.assign(1, x()).unwrap();
+        });
+        let unbind: User = Box::new(|machine| {
+            protocol::unbind(machine, X).unwrap();
+            assert!(!machine.is_used(), "queue given to the host unclean");
+        });
+        machine.run(handover, unbind);
+        assert!(!machine.apcb(1).contains(X));
+    });
+}
+
+#[test]
+fn reset_completion_against_close_against_another_mdev() {
+    model(|| {
+        let machine = Machine::new();
+        let reopen: User = Box::new(|machine| {
+            let id = machine.mdevs[0];
+            protocol::close(machine, id).unwrap();
+            machine.assign(0, Matrix::EMPTY).unwrap();
+            protocol::handle(machine, Event::Attach(id)).unwrap();
+        });
+        let take: User = Box::new(|machine| {
+            // refused as long as the other has it
+            let _ = machine.assign(1, x());
+        });
+        machine.run(reopen, take);
+    });
+}
+
+#[test]
+fn guest_reset_against_unbind() {
+    model(|| {
+        let machine = Machine::new();
+        let reset: User = Box::new(|machine| {
+            let id = machine.mdevs[0];
+            protocol::handle(machine, Event::GuestReset(id)).unwrap();
+            machine.wait(Condition::Reset(id));
+        });
+        let unbind: User = Box::new(|machine| {
+            protocol::unbind(machine, X).unwrap();
+            assert!(!machine.is_used(), "queue given to the host unclean");
+        });
+        machine.run(reset, unbind);
+    });
+}
