@@ -161,20 +161,20 @@ impl Machine {
     }
 
     /// Runs both users and a reset worker at once.
-    fn run(self: &Arc<Self>, first: User, second: User) {
-        let (a, b) = (self.clone(), self.clone());
+    fn run(machine: &Arc<Self>, first: User, second: User) {
+        let (a, b) = (machine.clone(), machine.clone());
         let worker = spawn(move || a.worker());
         let second = spawn(move || second(&b));
-        first(self);
+        first(machine);
         second.join().unwrap();
-        self.locked.lock().unwrap().stop = true;
-        self.progress.notify_all();
+        machine.locked.lock().unwrap().stop = true;
+        machine.progress.notify_all();
         worker.join().unwrap();
         // everybody has what they should have
-        let locked = self.locked.lock().unwrap();
-        for (index, &id) in self.mdevs.iter().enumerate() {
+        let locked = machine.locked.lock().unwrap();
+        for (index, &id) in machine.mdevs.iter().enumerate() {
             let mdev = locked.model.mdev(id).unwrap();
-            assert_eq!(self.apcb(index), locked.model.wanted(mdev));
+            assert_eq!(machine.apcb(index), locked.model.wanted(mdev));
         }
     }
 
@@ -260,7 +260,7 @@ fn reset_completion_against_unassign_against_close() {
             protocol::close(machine, machine.mdevs[0]).unwrap();
             assert!(!machine.is_used());
         });
-        machine.run(unassign, close);
+        Machine::run(&machine, unassign, close);
         assert_eq!(machine.attach(0), Attach::Detached);
     });
 }
@@ -277,7 +277,7 @@ fn reset_completion_against_handover_against_unbind() {
             protocol::unbind(machine, X).unwrap();
             assert!(!machine.is_used(), "queue given to the host unclean");
         });
-        machine.run(handover, unbind);
+        Machine::run(&machine, handover, unbind);
         assert!(!machine.apcb(1).contains(X));
     });
 }
@@ -296,7 +296,7 @@ fn reset_completion_against_close_against_another_mdev() {
             // refused as long as the other has it
             let _ = machine.assign(1, x());
         });
-        machine.run(reopen, take);
+        Machine::run(&machine, reopen, take);
     });
 }
 
@@ -313,6 +313,6 @@ fn guest_reset_against_unbind() {
             protocol::unbind(machine, X).unwrap();
             assert!(!machine.is_used(), "queue given to the host unclean");
         });
-        machine.run(reset, unbind);
+        Machine::run(&machine, reset, unbind);
     });
 }
