@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Command-line options, and their merge into a machine description.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{ApConfig, ApInstructions, ConfigError, ConsoleConfig, MemoryConfig, VmConfig};
+
+/// A small virtual machine monitor for s390x guests with AP pass-through.
+#[derive(Debug, Parser)]
+#[command(name = "apvmm", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a guest and stay until it ends.
+    ///
+    /// Exit status: 0 the guest shut down, 1 bad configuration, 2 the host
+    /// refused something, 3 the guest crashed, 4 the guest asked for a reset,
+    /// 64 and up a status the guest reported (0 means 64).
+    Run(Box<RunArgs>),
+}
+
+/// Options of `run`.
+#[derive(Debug, Default, clap::Args)]
+pub struct RunArgs {
+    /// Machine description in JSON; the options below override it.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Kernel: bzImage, ELF, or raw image with a PSW at address 0.
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// Initial RAM disk.
+    #[arg(long, value_name = "FILE")]
+    pub initrd: Option<PathBuf>,
+    /// Kernel command line.
+    #[arg(long, value_name = "TEXT")]
+    pub cmdline: Option<String>,
+    /// Guest memory, such as 256M.
+    #[arg(long, value_name = "[size=]SIZE")]
+    pub memory: Option<MemoryConfig>,
+    /// Number of CPUs.
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<u16>,
+    /// AP matrix device (mdev) to pass through.
+    #[arg(long, value_name = "sysfsdev=PATH[,id=NAME]")]
+    pub ap: Option<ApConfig>,
+    /// Whether the guest has AP instructions.
+    #[arg(long, value_enum)]
+    pub ap_instructions: Option<ApInstructions>,
+    /// Where the guest's console goes.
+    #[arg(long, value_name = "stdio|null|file=PATH")]
+    pub console: Option<ConsoleConfig>,
+    /// Unix socket for control requests, one JSON object a line.
+    #[arg(long, value_name = "PATH")]
+    pub api_socket: Option<PathBuf>,
+    /// File for time-stamped events, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
+}
+
+impl RunArgs {
+    /// The machine that file and options describe.
+    pub fn into_config(self) -> Result<VmConfig, ConfigError> {
+        let mut config = match (&self.config, &self.kernel) {
+            (Some(path), _) => VmConfig::from_file(path)?,
+            (None, Some(kernel)) => VmConfig::new(kernel.clone()),
+            (None, None) => return Err(ConfigError::NoKernel),
+        };
+        replace(&mut config.kernel, self.kernel);
+        replace(&mut config.initrd, self.initrd.map(Some));
+        replace(&mut config.cmdline, self.cmdline);
+        replace(&mut config.memory, self.memory);
+        replace(&mut config.cpus, self.cpus);
+        replace(&mut config.ap, self.ap.map(Some));
+        replace(&mut config.ap_instructions, self.ap_instructions);
+        replace(&mut config.console, self.console);
+        replace(&mut config.api_socket, self.api_socket.map(Some));
+        replace(&mut config.events, self.events.map(Some));
+        config.validate()?;
+        Ok(config)
+    }
+}
+
+fn replace<T>(slot: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *slot = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(args: &[&str]) -> Result<VmConfig, ConfigError> {
+        let args = ["apvmm", "run"].iter().chain(args);
+        let Command::Run(args) = Cli::try_parse_from(args).unwrap().command;
+        args.into_config()
+    }
+
+    #[test]
+    fn options_build_a_machine() {
+        let config = run(&[
+            "--kernel",
+            "k",
+            "--memory",
+            "size=512M",
+            "--ap",
+            "sysfsdev=/sys/x,id=a",
+            "--console",
+            "file=c",
+        ])
+        .unwrap();
+        let json = r#"{"kernel": "k", "memory": {"size": "512M"},
+            "ap": {"sysfsdev": "/sys/x", "id": "a"}, "console": {"file": "c"}}"#;
+        assert_eq!(config, serde_json::from_str(json).unwrap());
+    }
+
+    #[test]
+    fn options_override_the_file() {
+        let path = std::env::temp_dir().join(format!("apvmm-cli-{}.json", std::process::id()));
+        std::fs::write(&path, r#"{"kernel": "k", "cmdline": "a", "initrd": "i"}"#).unwrap();
+        let config = run(&["--config", path.to_str().unwrap(), "--cmdline", "b"]);
+        std::fs::remove_file(&path).unwrap();
+        let config = config.unwrap();
+        assert_eq!((config.kernel, config.cmdline), ("k".into(), "b".into()));
+        assert_eq!(config.initrd, Some("i".into()));
+    }
+
+    #[test]
+    fn a_kernel_is_needed_and_limits_hold() {
+        assert!(matches!(run(&[]), Err(ConfigError::NoKernel)));
+        let result = run(&["--kernel", "k", "--memory", "1M"]);
+        assert!(matches!(result, Err(ConfigError::Memory(_))));
+    }
+
+    #[test]
+    fn the_parser_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The machine description: what a user may ask for.
+//!
+//! The same structs are read from a JSON file (`--config`) and built from
+//! command-line options; options override the file. Unknown keys are errors.
+//!
+//! ```json
+//! { "kernel": "bzImage", "initrd": "initrd.gz", "cmdline": "console=ttysclp0",
+//!   "memory": { "size": "256M" }, "cpus": 1,
+//!   "ap": { "sysfsdev": "/sys/bus/mdev/devices/UUID", "id": "ap0" },
+//!   "console": { "file": "console.log" } }
+//! ```
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Smallest guest: the image, its decompression and a RAM disk need that.
+const MEMORY_MIN: ByteSize = ByteSize(64 << 20);
+/// The RAM disk, SCCBs and the prefix area must lie below 2 GiB; storage may
+/// be larger, but KVM's limit attribute and page tables are then untested.
+const MEMORY_MAX: ByteSize = ByteSize(1 << 40);
+
+const CPUS_MAX: u16 = 1;
+
+/// A machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct VmConfig {
+    /// Kernel image: bzImage, ELF, or raw with a PSW at 0.
+    pub kernel: PathBuf,
+    /// RAM disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initrd: Option<PathBuf>,
+    /// Command line of the kernel.
+    #[serde(default)]
+    pub cmdline: String,
+    /// Guest storage.
+    #[serde(default)]
+    pub memory: MemoryConfig,
+    /// Number of CPUs.
+    #[serde(default = "one")]
+    pub cpus: u16,
+    /// The AP matrix device the guest gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ap: Option<ApConfig>,
+    /// Whether the guest has AP instructions.
+    #[serde(default)]
+    pub ap_instructions: ApInstructions,
+    /// Where the console goes.
+    #[serde(default)]
+    pub console: ConsoleConfig,
+    /// Socket for control requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_socket: Option<PathBuf>,
+    /// File for time-stamped events, one JSON object a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<PathBuf>,
+}
+
+/// Guest storage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct MemoryConfig {
+    /// Its size.
+    pub size: ByteSize,
+}
+
+/// An AP matrix device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ApConfig {
+    /// The device's directory in sysfs.
+    pub sysfsdev: PathBuf,
+    /// How control requests call it.
+    #[serde(default = "ap_id")]
+    pub id: String,
+}
+
+/// Whether the guest has AP instructions. They are fixed at start: a guest
+/// without them never looks for adapters later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApInstructions {
+    /// If the host can give them.
+    #[default]
+    Auto,
+    /// Yes; fail if the host cannot.
+    On,
+    /// No.
+    Off,
+}
+
+/// Where the console goes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConsoleConfig {
+    /// Standard output, input from standard input.
+    #[default]
+    Stdio,
+    /// A file, output only.
+    File(PathBuf),
+    /// Nowhere.
+    Null,
+}
+
+/// Why a machine description is not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file is not a machine description.
+    #[error("{path} is not a machine description")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: serde_json::Error,
+    },
+    /// No kernel was named.
+    #[error("no kernel: name one with --kernel or in the --config file")]
+    NoKernel,
+    /// The size of storage is not possible.
+    #[error("memory size {0} is not a whole number of MiB from {MEMORY_MIN} to {MEMORY_MAX}")]
+    Memory(ByteSize),
+    /// The number of CPUs is not possible.
+    #[error("{0} CPUs: this version takes 1 to {CPUS_MAX}")]
+    Cpus(u16),
+    /// A device without AP instructions is no use.
+    #[error("an AP device needs AP instructions, which are off")]
+    ApOff,
+    /// A size could not be read.
+    #[error("bad size {0:?}: expected a number with an optional K, M or G")]
+    Size(String),
+    /// A `key=value` option could not be read.
+    #[error("bad option {option:?}: expected {expected}")]
+    Option {
+        /// What was given.
+        option: String,
+        /// What it should look like.
+        expected: &'static str,
+    },
+}
+
+impl VmConfig {
+    /// A machine that starts `kernel`, everything else as by default.
+    pub fn new(kernel: PathBuf) -> Self {
+        Self {
+            kernel,
+            initrd: None,
+            cmdline: String::new(),
+            memory: MemoryConfig::default(),
+            cpus: one(),
+            ap: None,
+            ap_instructions: ApInstructions::default(),
+            console: ConsoleConfig::default(),
+            api_socket: None,
+            events: None,
+        }
+    }
+
+    /// Reads a description from a JSON file.
+    pub fn from_file(path: &std::path::Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.into(),
+            source,
+        })?;
+        serde_json::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.into(),
+            source,
+        })
+    }
+
+    /// Checks what the types cannot say.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let size = self.memory.size;
+        if !(MEMORY_MIN..=MEMORY_MAX).contains(&size) || !size.0.is_multiple_of(1 << 20) {
+            return Err(ConfigError::Memory(size));
+        }
+        if !(1..=CPUS_MAX).contains(&self.cpus) {
+            return Err(ConfigError::Cpus(self.cpus));
+        }
+        if self.ap.is_some() && self.ap_instructions == ApInstructions::Off {
+            return Err(ConfigError::ApOff);
+        }
+        Ok(())
+    }
+}
+
+fn one() -> u16 {
+    1
+}
+
+fn ap_id() -> String {
+    "ap0".into()
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        Self {
+            size: ByteSize(256 << 20),
+        }
+    }
+}
+
+/// `256M` or `size=256M`.
+impl FromStr for MemoryConfig {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let size = text.strip_prefix("size=").unwrap_or(text).parse()?;
+        Ok(Self { size })
+    }
+}
+
+/// `sysfsdev=PATH[,id=NAME]`.
+impl FromStr for ApConfig {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let error = || ConfigError::Option {
+            option: text.into(),
+            expected: "sysfsdev=PATH[,id=NAME]",
+        };
+        let (mut sysfsdev, mut id) = (None, None);
+        for pair in text.split(',') {
+            let slot = match pair.split_once('=') {
+                Some(("sysfsdev", value)) => sysfsdev.replace(value),
+                Some(("id", value)) => id.replace(value),
+                _ => return Err(error()),
+            };
+            if slot.is_some() {
+                return Err(error());
+            }
+        }
+        Ok(Self {
+            sysfsdev: sysfsdev.ok_or_else(error)?.into(),
+            id: id.map_or_else(ap_id, str::to_owned),
+        })
+    }
+}
+
+/// `stdio`, `null` or `file=PATH`.
+impl FromStr for ConsoleConfig {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        match (text, text.strip_prefix("file=")) {
+            ("stdio", _) => Ok(Self::Stdio),
+            ("null", _) => Ok(Self::Null),
+            (_, Some(path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            _ => Err(ConfigError::Option {
+                option: text.into(),
+                expected: "stdio, null or file=PATH",
+            }),
+        }
+    }
+}
+
+/// A number of bytes, written as `4096`, `64K`, `256M` or `1G`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ByteSize(pub u64);
+
+impl FromStr for ByteSize {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, ConfigError> {
+        let error = || ConfigError::Size(text.into());
+        let (digits, shift) = match text.as_bytes().last() {
+            Some(b'K') => (&text[..text.len() - 1], 10),
+            Some(b'M') => (&text[..text.len() - 1], 20),
+            Some(b'G') => (&text[..text.len() - 1], 30),
+            _ => (text, 0),
+        };
+        if !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(error());
+        }
+        let number: u64 = digits.parse().map_err(|_| error())?;
+        number.checked_mul(1 << shift).map(Self).ok_or_else(error)
+    }
+}
+
+impl TryFrom<String> for ByteSize {
+    type Error = ConfigError;
+
+    fn try_from(text: String) -> Result<Self, ConfigError> {
+        text.parse()
+    }
+}
+
+impl From<ByteSize> for String {
+    fn from(size: ByteSize) -> Self {
+        size.to_string()
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (shift, unit) in [(30, "G"), (20, "M"), (10, "K")] {
+            if self.0 != 0 && self.0.trailing_zeros() >= shift {
+                return write!(f, "{}{unit}", self.0 >> shift);
+            }
+        }
+        write!(f, "{}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(json: &str) -> Result<VmConfig, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn defaults_and_round_trip() {
+        let config = parse(r#"{"kernel": "k"}"#).unwrap();
+        assert_eq!(config.memory.size, ByteSize(256 << 20));
+        assert_eq!(config.cpus, 1);
+        assert_eq!(config.console, ConsoleConfig::Stdio);
+        config.validate().unwrap();
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(parse(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn everything() {
+        let config = parse(
+            r#"{"kernel": "k", "initrd": "i", "cmdline": "c", "memory": {"size": "1G"},
+                "cpus": 1, "ap": {"sysfsdev": "/sys/x", "id": "a"}, "ap-instructions": "on",
+                "console": {"file": "f"}, "api-socket": "s", "events": "e"}"#,
+        )
+        .unwrap();
+        assert_eq!(config.memory.size, ByteSize(1 << 30));
+        assert_eq!(config.console, ConsoleConfig::File("f".into()));
+        let ap: ApConfig = "sysfsdev=/sys/x,id=a".parse().unwrap();
+        assert_eq!(config.ap, Some(ap));
+        let json = serde_json::to_string(&config).unwrap();
+        assert_eq!(parse(&json).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_keys_are_errors() {
+        for json in [
+            r#"{"kernel": "k", "kernal": "x"}"#,
+            r#"{"kernel": "k", "memory": {"size": "1G", "hugepages": true}}"#,
+            r#"{"kernel": "k", "ap": {"sysfsdev": "x", "uuid": "y"}}"#,
+            r#"{"kernel": "k", "console": "tty"}"#,
+            r#"{}"#,
+        ] {
+            assert!(parse(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("0", 0), ("4096", 4096), ("64K", 1 << 16), ("3G", 3 << 30)] {
+            assert_eq!(text.parse::<ByteSize>().unwrap(), ByteSize(bytes));
+        }
+        for text in ["", "M", "-1", "+1", "1T", "1 M", "1.5G", "99999999999G"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+        assert_eq!(ByteSize(1536 << 20).to_string(), "1536M");
+        assert_eq!(ByteSize(0).to_string(), "0");
+    }
+
+    #[test]
+    fn impossible_machines() {
+        let good = parse(r#"{"kernel": "k"}"#).unwrap();
+        for size in ["63M", "2048G", "65537K"] {
+            let mut config = good.clone();
+            config.memory.size = size.parse().unwrap();
+            assert!(matches!(config.validate(), Err(ConfigError::Memory(_))));
+        }
+        let mut config = good.clone();
+        config.cpus = 0;
+        assert!(matches!(config.validate(), Err(ConfigError::Cpus(0))));
+        let mut config = good;
+        config.ap = Some("sysfsdev=x".parse().unwrap());
+        config.ap_instructions = ApInstructions::Off;
+        assert!(matches!(config.validate(), Err(ConfigError::ApOff)));
+    }
+
+    #[test]
+    fn options() {
+        let ap: ApConfig = "sysfsdev=/sys/x".parse().unwrap();
+        assert_eq!(ap.id, "ap0");
+        for text in ["", "id=a", "sysfsdev", "sysfsdev=a,sysfsdev=b", "path=x"] {
+            assert!(text.parse::<ApConfig>().is_err(), "{text}");
+        }
+        for text in ["", "file=", "pty"] {
+            assert!(text.parse::<ConsoleConfig>().is_err(), "{text}");
+        }
+        let memory: MemoryConfig = "size=512M".parse().unwrap();
+        assert_eq!(memory, "512M".parse().unwrap());
+    }
+}
