@@ -2,13 +2,52 @@
 //! apvmm: a small virtual machine monitor for s390x guests with AP
 //! pass-through.
 //!
-//! Modules up to the line are plain computation and build anywhere; the rest
-//! talks to KVM and VFIO and exists on s390x only.
+//! ```text
+//!   cli, config      what the user wants
+//!   machine          builds it: kvm, boot, cpu_model, ap
+//!   vcpu             runs it: exits -> devices (sclp, css), diag
+//!   event_loop, api  acts on it from outside: signals, AP changes, requests
+//!   report, outcome  says what happened
+//! ```
+//!
+//! What is plain computation builds and is tested anywhere; what talks to KVM
+//! and VFIO exists on s390x only. Unsafe code is in `kvm` alone.
 
+pub mod ap;
 pub mod boot;
 pub mod cli;
 pub mod config;
+pub mod cpu_model;
 pub mod devices;
 pub mod diag;
 pub mod exits;
+pub mod outcome;
 pub mod program;
+pub mod report;
+
+#[cfg(target_arch = "s390x")]
+pub mod api;
+#[cfg(target_arch = "s390x")]
+pub mod event_loop;
+#[cfg(target_arch = "s390x")]
+pub mod kvm;
+#[cfg(target_arch = "s390x")]
+pub mod machine;
+#[cfg(target_arch = "s390x")]
+pub mod run;
+#[cfg(target_arch = "s390x")]
+pub mod shared;
+#[cfg(target_arch = "s390x")]
+pub mod vcpu;
+
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

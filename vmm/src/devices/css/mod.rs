@@ -114,6 +114,15 @@ impl Css {
     }
 }
 
+/// Whether a word has the form of a subchannel ID: bit 15 on, and a channel
+/// subsystem only if bit 12 (multiple ones) is on.
+pub fn is_subchannel_id(id: u32) -> bool {
+    let one = id & 0x0001_0000 != 0;
+    let multiple = id & 0x0008_0000 != 0;
+    let subsystem = id >> 24;
+    one && (multiple || subsystem == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,6 +177,16 @@ mod tests {
         let (_, cc) = css.take_crw();
         css.requeue_crw(cc);
         assert_eq!(css.take_crw(), (0, 1));
+    }
+
+    #[test]
+    fn subchannel_ids() {
+        for id in [0x0001_0000, 0x0007_ffff, 0xfe09_0001] {
+            assert!(is_subchannel_id(id), "{id:#x}");
+        }
+        for id in [0, 0x0000_0001, 0xfe01_0000, 0x0008_0000] {
+            assert!(!is_subchannel_id(id), "{id:#x}");
+        }
     }
 
     #[test]

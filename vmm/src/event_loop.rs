@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The main thread: waits for signals, device eventfds, console input and
+//! control requests, and acts on the machine.
+//!
+//! | source          | action                                              |
+//! |-----------------|-----------------------------------------------------|
+//! | CPU ended       | return                                              |
+//! | SIGTERM, SIGINT | ask the guest to shut down; the second time, stop   |
+//! | SIGUSR1         | tell the guest of an AP change                      |
+//! | cfg_chg         | the same, and start the timer                       |
+//! | timer           | tell it once more (see below)                       |
+//! | request         | detach the device: the host removes it              |
+//!
+//! A guest kernel that is told of a change while it is scanning for the one
+//! before misses it. So the last change is told again after a pause, which
+//! costs an idle guest one scan that finds nothing.
+
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
+use vmm_sys_util::eventfd::EventFd;
+use vmm_sys_util::timerfd::TimerFd;
+
+use crate::api::{Api, ApiError, Control};
+use crate::config::{ApConfig, ConsoleConfig, VmConfig};
+use crate::machine::{Machine, MachineError};
+use crate::report::{Event, NotifyReason};
+
+/// Long enough for a guest's bus scan, short enough to matter.
+const TRAILING_PAUSE: Duration = Duration::from_secs(2);
+
+/// Why the loop failed.
+#[derive(Debug, thiserror::Error)]
+pub enum LoopError {
+    /// A system call.
+    #[error("cannot {what}")]
+    System {
+        /// What was attempted.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// The control socket.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The machine.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+}
+
+fn system<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> LoopError {
+    move |error| LoopError::System {
+        what,
+        source: error.into(),
+    }
+}
+
+/// What an event is about; its number is what epoll keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+enum Source {
+    CpuEnded,
+    Signal,
+    Timer,
+    Request,
+    CfgChg,
+    Input,
+    Api,
+}
+
+impl Source {
+    const ALL: [Self; 7] = [
+        Self::CpuEnded,
+        Self::Signal,
+        Self::Timer,
+        Self::Request,
+        Self::CfgChg,
+        Self::Input,
+        Self::Api,
+    ];
+}
+
+/// The loop.
+pub struct EventLoop {
+    epoll: Epoll,
+    signals: SignalFd,
+    timer: TimerFd,
+    api: Option<Api>,
+    stopping: bool,
+}
+
+/// Signals that the loop takes instead of handlers.
+fn signals() -> SigSet {
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1]
+        .into_iter()
+        .collect()
+}
+
+impl EventLoop {
+    /// Prepares the loop. Before any other thread starts, so that all of them
+    /// leave the signals to it.
+    pub fn new(config: &VmConfig) -> Result<Self, LoopError> {
+        let set = signals();
+        set.thread_block().map_err(system("block signals"))?;
+        let signals = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+            .map_err(system("wait for signals"))?;
+        let this = Self {
+            epoll: Epoll::new().map_err(system("make an epoll instance"))?,
+            timer: TimerFd::new().map_err(|e| system("make a timer")(io::Error::from(e)))?,
+            api: config.api_socket.as_deref().map(Api::new).transpose()?,
+            signals,
+            stopping: false,
+        };
+        this.watch(Source::Signal, &this.signals)?;
+        this.watch(Source::Timer, &this.timer)?;
+        if let Some(api) = &this.api {
+            this.watch(Source::Api, api)?;
+        }
+        if config.console == ConsoleConfig::Stdio {
+            this.watch_input();
+        }
+        Ok(this)
+    }
+
+    fn watch(&self, source: Source, fd: &impl AsRawFd) -> Result<(), LoopError> {
+        self.control(ControlOperation::Add, source, fd.as_raw_fd())
+            .map_err(system("watch a file"))
+    }
+
+    fn control(&self, operation: ControlOperation, source: Source, fd: RawFd) -> io::Result<()> {
+        self.epoll
+            .ctl(operation, fd, EpollEvent::new(EventSet::IN, source as u64))
+    }
+
+    /// Standard input, unless it is a file, which cannot be waited for.
+    fn watch_input(&self) {
+        if let Err(error) = self.control(ControlOperation::Add, Source::Input, 0) {
+            tracing::debug!(%error, "no console input");
+        }
+    }
+
+    fn watch_device(&self, machine: &Machine) -> Result<(), LoopError> {
+        let Some(ap) = machine.ap() else {
+            return Ok(());
+        };
+        self.watch(Source::Request, &ap.request)?;
+        self.watch(Source::CfgChg, &ap.cfg_chg)
+    }
+
+    /// Runs the machine until its CPU ends or it is stopped.
+    pub fn run(&mut self, machine: &mut Machine) -> Result<(), LoopError> {
+        self.watch(Source::CpuEnded, machine.ended())?;
+        self.watch_device(machine)?;
+        machine.start()?;
+        let mut events = [EpollEvent::default(); Source::ALL.len()];
+        loop {
+            let count = match self.epoll.wait(-1, &mut events) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result.map_err(system("wait for events"))?,
+            };
+            for event in &events[..count] {
+                let source = Source::ALL.into_iter().find(|&s| s as u64 == event.data());
+                match source {
+                    Some(Source::CpuEnded) | None => return Ok(()),
+                    Some(source) => self.handle(source, machine)?,
+                }
+                if self.stopping {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, source: Source, machine: &mut Machine) -> Result<(), LoopError> {
+        match source {
+            Source::Signal => self.signal(machine),
+            Source::Timer => {
+                self.timer
+                    .wait()
+                    .map_err(|e| system("read the timer")(io::Error::from(e)))?;
+                notify(machine, NotifyReason::Trailing)
+            }
+            Source::Request => {
+                if let Some(ap) = machine.ap() {
+                    drain(&ap.request);
+                    machine.shared.log.emit(Event::Request { id: &ap.id });
+                }
+                self.detach(machine)?;
+                Ok(())
+            }
+            Source::CfgChg => {
+                let count = machine.ap().map_or(0, |ap| drain(&ap.cfg_chg));
+                machine.shared.log.emit(Event::CfgChg { count });
+                self.notify_change(machine, NotifyReason::CfgChg)
+            }
+            Source::Input => self.input(machine),
+            Source::Api => {
+                let Some(mut api) = self.api.take() else {
+                    return Ok(());
+                };
+                let result = api.serve(&mut Handler {
+                    events: self,
+                    machine,
+                });
+                self.api = Some(api);
+                Ok(result?)
+            }
+            Source::CpuEnded => Ok(()),
+        }
+    }
+
+    /// Tells the guest, now and once more after a pause without changes.
+    fn notify_change(&mut self, machine: &Machine, reason: NotifyReason) -> Result<(), LoopError> {
+        self.timer
+            .reset(TRAILING_PAUSE, None)
+            .map_err(|e| system("set the timer")(io::Error::from(e)))?;
+        notify(machine, reason)
+    }
+
+    fn detach(&mut self, machine: &mut Machine) -> Result<bool, LoopError> {
+        // closing the eventfds takes them out of the epoll set
+        let detached = machine.detach();
+        if detached {
+            self.notify_change(machine, NotifyReason::Detach)?;
+        }
+        Ok(detached)
+    }
+
+    fn signal(&mut self, machine: &Machine) -> Result<(), LoopError> {
+        while let Some(info) = self
+            .signals
+            .read_signal()
+            .map_err(system("read a signal"))?
+        {
+            if info.ssi_signo == Signal::SIGUSR1 as u32 {
+                self.notify_change(machine, NotifyReason::User)?;
+            } else {
+                self.quiesce(machine)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks the guest to shut down; stops it if asked before or deaf.
+    fn quiesce(&mut self, machine: &Machine) -> Result<(), LoopError> {
+        static ASKED: AtomicBool = AtomicBool::new(false);
+        let again = ASKED.swap(true, Ordering::Relaxed);
+        let listens = machine.shared.quiesce().map_err(MachineError::from)?;
+        self.stopping = again || !listens;
+        Ok(())
+    }
+
+    fn input(&mut self, machine: &Machine) -> Result<(), LoopError> {
+        let mut buffer = [0; 256];
+        match io::stdin().read(&mut buffer) {
+            Ok(count) if count > 0 => {
+                let input = &buffer[..count];
+                machine
+                    .shared
+                    .console_input(input)
+                    .map_err(MachineError::from)?;
+            }
+            // its end, or gone
+            _ => self
+                .control(ControlOperation::Delete, Source::Input, 0)
+                .map_err(system("stop watching input"))?,
+        }
+        Ok(())
+    }
+}
+
+fn notify(machine: &Machine, reason: NotifyReason) -> Result<(), LoopError> {
+    machine
+        .shared
+        .notify_ap_change(reason)
+        .map_err(|e| MachineError::from(e).into())
+}
+
+/// Resets an eventfd; returns how often it was signalled.
+fn drain(eventfd: &EventFd) -> u64 {
+    eventfd.read().unwrap_or(0)
+}
+
+/// Control requests act on the loop and the machine.
+struct Handler<'a> {
+    events: &'a mut EventLoop,
+    machine: &'a mut Machine,
+}
+
+impl Control for Handler<'_> {
+    type Error = LoopError;
+
+    fn info(&mut self) -> serde_json::Value {
+        serde_json::json!({
+            "memory": crate::boot::ram_size(&self.machine.shared.memory),
+            "cpus": 1,
+            "ap-facilities": self.machine.ap_facilities,
+            "ap": self.machine.ap().map(|ap| &ap.id),
+        })
+    }
+
+    fn ap_query(&mut self) -> serde_json::Value {
+        serde_json::json!({
+            "id": self.machine.ap().map(|ap| &ap.id),
+            "masks": self.machine.ap().map(|ap| ap.mdev.masks()),
+            "events": self.machine.shared.css().counters(),
+        })
+    }
+
+    fn ap_notify(&mut self) -> Result<(), LoopError> {
+        self.events.notify_change(self.machine, NotifyReason::User)
+    }
+
+    fn ap_attach(&mut self, config: &ApConfig) -> Result<(), LoopError> {
+        self.machine.attach(config)?;
+        self.events.watch_device(self.machine)?;
+        self.events
+            .notify_change(self.machine, NotifyReason::Attach)
+    }
+
+    fn ap_detach(&mut self) -> Result<bool, LoopError> {
+        self.events.detach(self.machine)
+    }
+
+    fn quiesce(&mut self) -> Result<bool, LoopError> {
+        self.machine
+            .shared
+            .quiesce()
+            .map_err(|e| MachineError::from(e).into())
+    }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Numbers of the s390 calls that `kvm-ioctls` lacks, and one checked way to
+//! make a call with an argument.
+
+use std::os::fd::AsRawFd;
+
+use kvm_bindings::{
+    KVMIO, kvm_device_attr, kvm_enable_cap, kvm_s390_interrupt, kvm_s390_irq, kvm_s390_mem_op,
+};
+use vmm_sys_util::ioctl::{_IOC_NONE, _IOC_WRITE, ioctl, ioctl_expr, ioctl_with_ref};
+
+use super::{KvmError, Result};
+
+const fn io(number: u32) -> u64 {
+    ioctl_expr(_IOC_NONE, KVMIO, number, 0)
+}
+
+const fn iow<T>(number: u32) -> u64 {
+    ioctl_expr(_IOC_WRITE, KVMIO, number, size_of::<T>() as u32)
+}
+
+pub(super) const KVM_S390_INTERRUPT: u64 = iow::<kvm_s390_interrupt>(0x94);
+pub(super) const KVM_ENABLE_CAP: u64 = iow::<kvm_enable_cap>(0xa3);
+pub(super) const KVM_S390_MEM_OP: u64 = iow::<kvm_s390_mem_op>(0xb1);
+pub(super) const KVM_S390_IRQ: u64 = iow::<kvm_s390_irq>(0xb4);
+pub(super) const KVM_S390_CLEAR_RESET: u64 = io(0xc4);
+pub(super) const KVM_SET_DEVICE_ATTR: u64 = iow::<kvm_device_attr>(0xe1);
+pub(super) const KVM_GET_DEVICE_ATTR: u64 = iow::<kvm_device_attr>(0xe2);
+
+// the numbers a C program gets from the same headers
+const _: () = {
+    assert!(KVM_S390_INTERRUPT == 0x4010_ae94);
+    assert!(KVM_ENABLE_CAP == 0x4068_aea3);
+    assert!(KVM_S390_MEM_OP == 0x4040_aeb1);
+    assert!(KVM_S390_IRQ == 0x4048_aeb4);
+    assert!(KVM_S390_CLEAR_RESET == 0xaec4);
+    assert!(KVM_SET_DEVICE_ATTR == 0x4018_aee1);
+    assert!(KVM_GET_DEVICE_ATTR == 0x4018_aee2);
+};
+
+/// Makes a call without an argument.
+///
+/// # Safety
+///
+/// The call must not touch memory of this process.
+pub(super) unsafe fn call(fd: &impl AsRawFd, request: u64, op: &'static str) -> Result<i32> {
+    // SAFETY: the caller vouches for the request.
+    let result = unsafe { ioctl(fd, request) };
+    check(result, op)
+}
+
+/// Makes a call with an argument; returns its non-negative result.
+///
+/// # Safety
+///
+/// `T` must be the type that the request takes, and memory that the argument
+/// points to must be valid for what the request does with it.
+pub(super) unsafe fn call_with<T>(
+    fd: &impl AsRawFd,
+    request: u64,
+    argument: &T,
+    op: &'static str,
+) -> Result<i32> {
+    // SAFETY: the caller vouches for request and argument.
+    let result = unsafe { ioctl_with_ref(fd, request, argument) };
+    check(result, op)
+}
+
+fn check(result: i32, op: &'static str) -> Result<i32> {
+    if result < 0 {
+        Err(KvmError::last(op))
+    } else {
+        Ok(result)
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `apvmm run`: from a machine description to an exit status.
+
+use std::io;
+
+use crate::chain;
+use crate::config::VmConfig;
+use crate::event_loop::{EventLoop, LoopError};
+use crate::machine::{Machine, MachineError};
+use crate::outcome::{EXIT_CONFIG, EXIT_HOST, Outcome};
+use crate::report::{Event, EventLog};
+
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error("cannot create the event log")]
+    Log(#[source] io::Error),
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    #[error(transparent)]
+    Loop(#[from] LoopError),
+}
+
+/// Runs a machine to its end; returns the exit status.
+pub fn run(config: &VmConfig) -> u8 {
+    match run_machine(config) {
+        Ok(outcome) => outcome.exit_code(),
+        Err(error) => {
+            tracing::error!("{}", chain(&error));
+            match error {
+                RunError::Machine(error) if error.is_config() => EXIT_CONFIG,
+                _ => EXIT_HOST,
+            }
+        }
+    }
+}
+
+fn run_machine(config: &VmConfig) -> Result<Outcome, RunError> {
+    let log = match &config.events {
+        Some(path) => EventLog::create(path).map_err(RunError::Log)?,
+        None => EventLog::none(),
+    };
+    log.emit(Event::Start);
+    let mut events = EventLoop::new(config)?;
+    let mut machine = Machine::new(config, log)?;
+    events.run(&mut machine)?;
+    let shared = std::sync::Arc::clone(&machine.shared);
+    let outcome = machine.finish();
+    let code = outcome.exit_code();
+    let reason = describe(&outcome);
+    shared.log.emit(Event::Exit {
+        code,
+        reason: &reason,
+    });
+    match &outcome {
+        Outcome::Orderly | Outcome::Status(0) => tracing::info!("{reason}"),
+        _ => tracing::error!("{reason}"),
+    }
+    Ok(outcome)
+}
+
+fn describe(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Orderly => "the guest ended".into(),
+        Outcome::Status(status) => format!("the guest ended with status {status}"),
+        Outcome::Reset => "the guest asked for a reset".into(),
+        Outcome::Crash(crash) => format!("the guest crashed: {crash}"),
+        Outcome::Host(reason) => format!("the host failed: {reason}"),
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What CPU threads and the event loop share: the VM, storage, devices.
+//!
+//! Locks: one each around SCLP and the channel subsystem, never both at once,
+//! never held while a CPU runs. Making an interrupt pending needs no kick;
+//! KVM wakes the CPU that takes it.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use vm_memory::GuestMemoryMmap;
+
+use crate::devices::css::{CHANNEL_REPORT_CR14, CHANNEL_REPORT_MCIC, Css, Signal};
+use crate::devices::sclp::Sclp;
+use crate::kvm::{KvmError, Vm};
+use crate::report::{Event, EventLog, NotifyReason};
+
+/// Shared state of a machine.
+pub struct Shared {
+    /// The virtual machine.
+    pub vm: Vm,
+    /// Guest storage.
+    pub memory: GuestMemoryMmap,
+    /// Where events go.
+    pub log: EventLog,
+    sclp: Mutex<Sclp>,
+    css: Mutex<Css>,
+}
+
+impl Shared {
+    /// Puts the parts together.
+    pub fn new(vm: Vm, memory: GuestMemoryMmap, sclp: Sclp, log: EventLog) -> Self {
+        Self {
+            vm,
+            memory,
+            log,
+            sclp: Mutex::new(sclp),
+            css: Mutex::new(Css::default()),
+        }
+    }
+
+    /// The service-call processor.
+    pub fn sclp(&self) -> MutexGuard<'_, Sclp> {
+        lock(&self.sclp)
+    }
+
+    /// The channel subsystem.
+    pub fn css(&self) -> MutexGuard<'_, Css> {
+        lock(&self.css)
+    }
+
+    /// Tells the guest that its AP configuration changed.
+    pub fn notify_ap_change(&self, reason: NotifyReason) -> Result<(), KvmError> {
+        let Signal(machine_check) = self.css().notify_ap_change();
+        if machine_check {
+            self.vm
+                .machine_check(CHANNEL_REPORT_CR14, CHANNEL_REPORT_MCIC)?;
+        }
+        self.log.emit(Event::Notify {
+            reason,
+            machine_check,
+        });
+        Ok(())
+    }
+
+    /// Asks the guest to shut down. `false` if it does not listen.
+    pub fn quiesce(&self) -> Result<bool, KvmError> {
+        let signal = self.sclp().quiesce();
+        if let Some(signal) = signal {
+            self.log.emit(Event::Quiesce);
+            self.vm.service_signal(signal.0)?;
+        }
+        Ok(signal.is_some())
+    }
+
+    /// Gives console input to the guest, which loses it if it does not listen.
+    pub fn console_input(&self, bytes: &[u8]) -> Result<(), KvmError> {
+        let signal = self.sclp().console_input(bytes);
+        signal.map_or(Ok(()), |signal| self.vm.service_signal(signal.0))
+    }
+}
+
+/// A device left behind by a thread that panicked is still consistent enough
+/// to end the machine with.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
