@@ -128,7 +128,7 @@ impl CpuLoop {
         // the command is a word
         let word = self.vcpu.gprs()[command.index()] as u32;
         let address = self.vcpu.gprs()[sccb.index()];
-        let prefix = self.vcpu.prefix().into();
+        let prefix = self.vcpu.prefix();
         let result = self
             .shared
             .sclp()

@@ -28,8 +28,8 @@ use super::{Mdev, MdevError};
 use crate::config::ApConfig;
 use crate::kvm::vfio;
 
-const REQUEST: u32 = VFIO_AP_REQ_IRQ_INDEX as u32;
-const CFG_CHG: u32 = VFIO_AP_CFG_CHG_IRQ_INDEX as u32;
+const REQUEST: u32 = VFIO_AP_REQ_IRQ_INDEX;
+const CFG_CHG: u32 = VFIO_AP_CFG_CHG_IRQ_INDEX;
 
 /// Why a device cannot be attached.
 #[derive(Debug, thiserror::Error)]

@@ -6,6 +6,7 @@
     non_camel_case_types,
     non_upper_case_globals,
     unsafe_op_in_unsafe_fn,
+    clippy::allow_attributes_without_reason,
     clippy::all,
     clippy::undocumented_unsafe_blocks,
     clippy::multiple_unsafe_ops_per_block,
