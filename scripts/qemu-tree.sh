@@ -71,7 +71,7 @@ refresh() {
   git_edit diff --name-only --diff-filter=A pristine HEAD | rsync -a --files-from=- "$EDIT/" "$out/files/"
   local added=()
   mapfile -t added < <(git_edit diff --name-only --diff-filter=A pristine HEAD | sed 's/^/:(exclude)/')
-  git_edit format-patch -q -N --zero-commit --no-signature --no-stat -o "$out" base..HEAD -- . "${added[@]}"
+  git_edit format-patch -q -N --zero-commit --no-signature --no-stat --abbrev=12 -o "$out" base..HEAD -- . "${added[@]}"
   find "$out" -maxdepth 1 -name '*.patch' -size 0 -delete
   find "$out" -maxdepth 1 -name '*.patch' -printf '%f\n' | sort >"$out/series"
   rm -f "$PATCHES"/*.patch

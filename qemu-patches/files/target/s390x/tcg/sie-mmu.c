@@ -1,0 +1,233 @@
+/*
+ * s390x SIE: second translation stage
+ *
+ * What is an absolute address for the guest is an address in a virtual address
+ * space of the host:
+ *
+ *   guest virtual --guest DAT--> guest real --guest prefix--> guest absolute
+ *     --origin and limit, unless CPUSTAT_SM--> host virtual
+ *     --host DAT with the host's CR1--> host real --host prefix--> absolute
+ *
+ * The host's CR1 is used whatever the address-space control of the host's PSW
+ * is.  Guest table entries are guest absolute and take the second stage too.
+ * QEMU's TLB holds the result of both stages, in MMU indices of its own.
+ *
+ * SPDX-License-Identifier: GPL-2.0-or-later
+ */
+#include "qemu/osdep.h"
+#include "cpu.h"
+#include "s390x-internal.h"
+#include "exec/exec-all.h"
+#include "exec/cputlb.h"
+#include "exec/page-protection.h"
+#include "tcg_s390x.h"
+#include "sie.h"
+
+#define S2_ENTRIES      1024
+
+/* Translation exception identification */
+#define TEID_FETCH      0x800
+#define TEID_STORE      0x400
+#define TEID_PROTECTION 0x004
+
+/*
+ * Any change of host translation invalidates the cached second stages of all
+ * CPUs: the host address says nothing about guest addresses.
+ */
+static uint32_t s2_generation;
+static bool guests_seen;
+
+/* The cache entry for a guest page, after dropping outdated contents */
+static S390SIEStage2 *s2_lookup(S390SIEState *sie, uint64_t gpage)
+{
+    const uint32_t gen = qatomic_read(&s2_generation);
+
+    if (sie->s2_gen != gen) {
+        memset(sie->s2, 0, S2_ENTRIES * sizeof(*sie->s2));
+        sie->s2_gen = gen;
+    }
+    return &sie->s2[(gpage >> TARGET_PAGE_BITS) % S2_ENTRIES];
+}
+
+static uint64_t host_real2abs(uint64_t raddr, uint64_t prefix)
+{
+    if (raddr < 2 * TARGET_PAGE_SIZE) {
+        return raddr + prefix;
+    }
+    if (raddr - prefix < 2 * TARGET_PAGE_SIZE) {
+        return raddr - prefix;
+    }
+    return raddr;
+}
+
+/* Translate the page @gpage, without the cache */
+static int translate_page(CPUS390XState *env, uint64_t gpage, int rw,
+                          uint64_t *habs, int *prot, uint64_t *tec,
+                          uint64_t *pte_addr)
+{
+    const S390SIEState *sie = &env->sie;
+    const S390DATContext ctx = {
+        .cr0 = sie->host.cregs[0],
+        .pte_addr = pte_addr,
+    };
+    uint64_t hva = gpage;
+    target_ulong raddr;
+    int r;
+
+    if (sie->has_extent) {
+        hva += sie->mso;
+        if (hva < gpage || hva > sie->msl) {
+            return PGM_ADDRESSING;
+        }
+    }
+
+    *prot = PAGE_READ | PAGE_WRITE | PAGE_EXEC;
+    r = mmu_translate_asce(env, &ctx, hva, sie->host.cregs[1], &raddr, prot);
+    if (!r && rw == MMU_DATA_STORE && !(*prot & PAGE_WRITE)) {
+        r = PGM_PROTECTION;
+    }
+    if (r) {
+        /* the address-space identification is zero: primary */
+        *tec = hva | (rw == MMU_DATA_STORE ? TEID_STORE : TEID_FETCH);
+        if (r == PGM_PROTECTION) {
+            *tec |= TEID_PROTECTION;
+            if (!(sie->ecb & SIE_ECB_HOSTPROTINT)) {
+                return PGM_PROTECTION;
+            }
+        }
+        return SIE_HOST_FAULT | r;
+    }
+
+    /* neither low-address nor instruction-execution protection of the host */
+    *prot |= PAGE_EXEC;
+    *habs = host_real2abs(raddr & TARGET_PAGE_MASK, sie->host.psa);
+    return 0;
+}
+
+/*
+ * Translate guest absolute to absolute.  Returns 0, a program interruption of
+ * the guest, or SIE_HOST_FAULT with one of the host.  Sets @tec for the latter.
+ */
+int s390_sie_translate(CPUS390XState *env, uint64_t gabs, int rw,
+                       uint64_t *habs, int *prot, uint64_t *tec)
+{
+    const uint64_t gpage = gabs & TARGET_PAGE_MASK;
+    S390SIEStage2 *s2 = NULL;
+    int r;
+
+    /* before entry is complete the cache may belong to another guest */
+    if (env->sie.active) {
+        s2 = s2_lookup(&env->sie, gpage);
+        if (s2->prot && s2->gpage == gpage &&
+            (rw != MMU_DATA_STORE || (s2->prot & PAGE_WRITE))) {
+            *habs = s2->habs | (gabs & ~TARGET_PAGE_MASK);
+            *prot = s2->prot;
+            return 0;
+        }
+    }
+
+    r = translate_page(env, gpage, rw, habs, prot, tec, NULL);
+    if (r) {
+        return r;
+    }
+    if (s2) {
+        *s2 = (S390SIEStage2) { .gpage = gpage, .habs = *habs, .prot = *prot };
+    }
+    *habs |= gabs & ~TARGET_PAGE_MASK;
+    return 0;
+}
+
+/*
+ * Absolute address of the host's page-table entry for a logical address of
+ * the guest; 0 if translation does not get that far.
+ */
+uint64_t s390_sie_pte_addr(CPUS390XState *env, uint64_t vaddr, int rw)
+{
+    const uint64_t asc = env->psw.mask & PSW_MASK_ASC;
+    uint64_t pte_addr = 0, habs, tec;
+    target_ulong raddr = vaddr;
+    int prot;
+
+    if ((env->psw.mask & PSW_MASK_DAT) &&
+        mmu_translate(env, vaddr, MMU_S390_LRA, asc, &raddr, &prot, &tec)) {
+        return 0;
+    }
+    translate_page(env, mmu_real2abs(env, raddr) & TARGET_PAGE_MASK, rw,
+                   &habs, &prot, &tec, &pte_addr);
+    return pte_addr;
+}
+
+/* The host has changed its translation tables or prefix */
+void s390_sie_host_dat_changed(CPUS390XState *env)
+{
+    if (!env->sie.active) {
+        qatomic_inc(&s2_generation);
+    }
+}
+
+/*
+ * The same where the caller does not flush all MMU indices anyway: of this
+ * CPU if @local, else of all CPUs.
+ */
+void s390_sie_flush_guests(CPUS390XState *env, bool local)
+{
+    if (env->sie.active || !qatomic_read(&guests_seen)) {
+        return;
+    }
+    s390_sie_host_dat_changed(env);
+    if (local) {
+        tlb_flush_by_mmuidx(env_cpu(env), MMU_SIE_IDX_MAP);
+    } else {
+        tlb_flush_by_mmuidx_all_cpus_synced(env_cpu(env), MMU_SIE_IDX_MAP);
+    }
+}
+
+void s390_sie_save_tlb_key(CPUS390XState *env, S390SIETLBKey *key)
+{
+    const S390SIEState *sie = &env->sie;
+
+    *key = (S390SIETLBKey) {
+        .sd_addr = sie->sd_addr,
+        .host_cr0 = sie->host.cregs[0] & CR0_EDAT,
+        .host_cr1 = sie->host.cregs[1],
+        .host_prefix = sie->host.psa,
+        .prefix = env->psa,
+        .mso = sie->has_extent ? sie->mso : 0,
+        .msl = sie->has_extent ? sie->msl : UINT64_MAX,
+        .cr0 = env->cregs[0] & (CR0_EDAT | CR0_IEP | CR0_LOWPROT),
+        .cr1 = env->cregs[1],
+        .cr7 = env->cregs[7],
+        .cr13 = env->cregs[13],
+        .hostprotint = sie->ecb & SIE_ECB_HOSTPROTINT,
+    };
+}
+
+/*
+ * On entry, with the guest's registers loaded.  Translations of the guest may
+ * still be there from the last time this CPU ran it: the host overwrites
+ * ihcpu if they are not to be used again.
+ */
+void s390_sie_enter_mmu(CPUS390XState *env)
+{
+    CPUState *cs = env_cpu(env);
+    S390SIEState *sie = &env->sie;
+    uint16_t map = MMU_SIE_IDX_MAP;
+    S390SIETLBKey key;
+
+    if (!sie->s2) {
+        sie->s2 = g_new0(S390SIEStage2, S2_ENTRIES);
+        qatomic_set(&guests_seen, true);
+    }
+    s390_sie_save_tlb_key(env, &key);
+    if (be16_to_cpu(sie->sd->ihcpu) == env->core_id &&
+        !memcmp(&key, &sie->tlb_key, sizeof(key))) {
+        map = tcg_s390_tlb_crowded(cs, MMU_SIE_IDX_MAP);
+    } else {
+        memset(sie->s2, 0, S2_ENTRIES * sizeof(*sie->s2));
+        sie->stats.tlb_flushes++;
+        sie->sd->ihcpu = cpu_to_be16(env->core_id);
+    }
+    if (map) {
+        tlb_flush_by_mmuidx(cs, map);
+    }
+}
