@@ -20,6 +20,7 @@ pub mod error;
 pub mod klog;
 pub mod ktap;
 pub mod machine;
+mod qemu;
 pub mod qmp;
 pub mod terminal;
 

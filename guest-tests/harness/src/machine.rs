@@ -5,13 +5,13 @@ use crate::client::{Client, Life};
 use crate::config::{Config, Driver};
 use crate::error::{Error, Tail};
 use crate::klog;
+use crate::qemu::{accept, died, listen, spawn};
 use crate::qmp::Qmp;
-use l1_protocol::{CHUNK, Command, Event, Exit, Id, PORT, Request, Stream};
+use l1_protocol::{CHUNK, Command, Event, Exit, Id, Request, Stream};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{self, Child, Stdio};
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -68,8 +68,11 @@ impl Machine {
         let client =
             Client::new(stream, &logs, life_to.clone()).map_err(Error::host("kernel.log"))?;
         let path = |name| sockets.path().join(name);
-        let qmp = Qmp::connect(&path("qmp"), &path("events"), &logs, life_to)
-            .map_err(Error::host("QMP"))?;
+        let qmp = match Qmp::connect(&path("qmp"), &path("events"), &logs, life_to) {
+            Ok(qmp) => qmp,
+            // It refuses bad options only after it has connected to us.
+            Err(_) => return Err(died(&mut qemu, &logs)),
+        };
 
         let mut machine = Self {
             qemu: Some(qemu),
@@ -401,9 +404,8 @@ impl Machine {
         }
     }
 
-    /// The agent's connection has ended: say why.
+    /// The agent's connection has ended: QEMU is gone.
     fn gone(&self) -> Error {
-        // QEMU's pipe closes when it ends; its status is for the drop to reap.
         Error::QemuDied {
             status: "the connection to L1 has ended".to_owned(),
             tail: Tail::of(&self.logs, "console.log"),
@@ -426,119 +428,4 @@ impl Drop for Machine {
             let _ = qemu.wait();
         }
     }
-}
-
-fn listen(path: &Path) -> Result<UnixListener, Error> {
-    let listener = UnixListener::bind(path).map_err(Error::host(path.display().to_string()))?;
-    listener
-        .set_nonblocking(true)
-        .map_err(Error::host("socket"))?;
-    Ok(listener)
-}
-
-/// Wait for QEMU to connect, or to die of a bad option.
-fn accept(
-    agent: &UnixListener,
-    qemu: &mut Child,
-    logs: &Path,
-) -> Result<std::os::unix::net::UnixStream, Error> {
-    loop {
-        match agent.accept() {
-            Ok((stream, _)) => {
-                stream
-                    .set_nonblocking(false)
-                    .map_err(Error::host("socket"))?;
-                return Ok(stream);
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(Error::host("the agent's socket")(e)),
-        }
-        if let Some(status) = qemu.try_wait().map_err(Error::host("QEMU"))? {
-            return Err(Error::QemuDied {
-                status: status.to_string(),
-                tail: Tail::of(logs, "qemu.log"),
-            });
-        }
-        std::thread::park_timeout(Duration::from_millis(5));
-    }
-}
-
-fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Child, Error> {
-    let log = File::create(logs.join("qemu.log")).map_err(Error::host("qemu.log"))?;
-    let path = |p: &Path| p.display().to_string();
-    let socket = |name: &str| path(&sockets.join(name));
-    // QEMU dies with us, however we end.
-    let mut qemu = process::Command::new("setpriv");
-    qemu.args(["--pdeathsig", "KILL"])
-        .arg(config.qemu_binary()?);
-    // The firmware is a part of Debian's package, not of QEMU's source there.
-    qemu.args([
-        "-L",
-        "/usr/share/qemu",
-        "-nodefaults",
-        "-no-user-config",
-        "-display",
-        "none",
-        "-no-reboot",
-    ]);
-    qemu.args(["-machine", "s390-ccw-virtio", "-cpu", "max"]);
-    qemu.args([
-        "-m",
-        &format!("{}M", config.memory_mib),
-        "-smp",
-        &config.smp.to_string(),
-    ]);
-    qemu.arg("-kernel")
-        .arg(config.kernel()?)
-        .arg("-initrd")
-        .arg(config.initramfs()?);
-    qemu.args(["-append", "console=ttysclp0 ignore_loglevel panic=0"]);
-    qemu.args([
-        "-chardev",
-        &format!("file,id=console,path={}", path(&logs.join("console.log"))),
-    ]);
-    qemu.args([
-        "-device",
-        "sclpconsole,chardev=console",
-        "-device",
-        "virtio-serial-ccw",
-    ]);
-    qemu.args([
-        "-chardev",
-        &format!("socket,id=agent,path={}", socket("agent")),
-    ]);
-    qemu.args([
-        "-device",
-        &format!("virtserialport,chardev=agent,name={PORT}"),
-    ]);
-    for name in ["qmp", "events"] {
-        qemu.args(["-qmp", &format!("unix:{},server=on,wait=off", socket(name))]);
-    }
-    if let Some(root) = &config.root {
-        let root = fs::canonicalize(root).map_err(Error::host(path(root)))?;
-        share(&mut qemu, "root", &root);
-    }
-    let host = crate::config::project_root().join("target/share");
-    if host.is_dir() {
-        share(&mut qemu, "host", &host);
-    }
-    if config.gdb {
-        qemu.args(["-gdb", "tcp:localhost:1234", "-S"]);
-    }
-    let stderr = log.try_clone().map_err(Error::host("qemu.log"))?;
-    qemu.stdin(Stdio::null()).stdout(log).stderr(stderr);
-    qemu.spawn().map_err(Error::host("starting QEMU"))
-}
-
-/// A folder of the build machine for L1, read-only; the agent mounts it.
-fn share(qemu: &mut process::Command, tag: &str, folder: &Path) {
-    let folder = folder.display();
-    qemu.args([
-        "-fsdev",
-        &format!("local,id={tag},path={folder},security_model=none,readonly=on,multidevs=remap"),
-    ]);
-    qemu.args([
-        "-device",
-        &format!("virtio-9p-ccw,fsdev={tag},mount_tag={tag}"),
-    ]);
 }
