@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Hostile programs: the corpus of the fuzz targets, and random bytes.
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+#[path = "../fuzz/run.rs"]
+mod run;
+
+fn corpus(target: &str, run: fn(&[u8])) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target);
+    let mut files: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        eprintln!("{}", file.display());
+        run(&fs::read(&file).unwrap());
+    }
+}
+
+#[test]
+fn corpus_of_messages() {
+    corpus("messages", run::message);
+}
+
+#[test]
+fn corpus_of_instructions() {
+    corpus("instructions", run::instructions);
+}
+
+/// A type 50 header of any format and length over any operands.
+fn type50() -> impl Strategy<Value = Vec<u8>> {
+    let format = prop::sample::select(&[1u8, 2, 0x11, 0x12, 0x14][..]);
+    let size = prop::sample::select(&[0x190usize, 0x310, 0x1d0, 0x390, 0x191][..]);
+    let operands = proptest::collection::vec(any::<u8>(), 0x391);
+    (format, size, operands).prop_map(|(format, size, mut message)| {
+        // selector of the mode, then the message
+        message[..17].fill(0);
+        message[0] = 1;
+        message[2] = 0x50;
+        message[3..5].copy_from_slice(&(size as u16).to_be_bytes());
+        message[10] = format;
+        message.truncate(size + 1);
+        message
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_message(data in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        run::message(&data);
+    }
+
+    #[test]
+    fn any_type50_message(data in type50()) {
+        run::message(&data);
+    }
+
+    #[test]
+    fn any_instructions(data in proptest::collection::vec(any::<u8>(), 0..3000)) {
+        run::instructions(&data);
+    }
+}
