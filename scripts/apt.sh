@@ -10,23 +10,22 @@ debian_mirror() {
     sort | head -n 1
 }
 
-# private_apt get|cache ARGS...: apt-get or apt-cache; index fetched once a day.
-private_apt() {
-  local dir=$CACHE/apt tool=$1 mirror signed
-  shift
-  if [ ! -f "$dir/apt.conf" ] || [ -n "$(find "$dir/fresh" -mmin +1440 2>/dev/null)" ] || [ ! -f "$dir/fresh" ]; then
-    mirror=$(debian_mirror)
-    [ -n "$mirror" ] || die "apt knows no Debian mirror; run 'apt-get update' first"
-    signed="signed-by=/usr/share/keyrings/debian-archive-keyring.gpg"
-    mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
-    : >"$dir/status"
-    {
-      printf 'deb-src [%s] %s trixie main\n' "$signed" "$mirror"
-      for suite in trixie sid experimental; do
-        printf 'deb [%s arch=all,s390x] %s %s main\n' "$signed" "$mirror" "$suite"
-      done
-    } >"$dir/sources.list"
-    cat >"$dir/apt.conf" <<CONF
+# Write the configuration; refresh the index when it is a day old or another
+# configuration's.
+private_apt_ready() {
+  local dir=$CACHE/apt mirror signed key
+  mirror=$(debian_mirror)
+  [ -n "$mirror" ] || die "apt knows no Debian mirror; run 'apt-get update' first"
+  signed="signed-by=/usr/share/keyrings/debian-archive-keyring.gpg"
+  mkdir -p "$dir/lists/partial" "$dir/cache/archives/partial"
+  : >"$dir/status"
+  {
+    printf 'deb-src [%s] %s trixie main\n' "$signed" "$mirror"
+    for suite in trixie sid experimental; do
+      printf 'deb [%s arch=all,s390x] %s %s main\n' "$signed" "$mirror" "$suite"
+    done
+  } >"$dir/sources.list"
+  cat >"$dir/apt.conf" <<CONF
 Dir::Etc::sourcelist "$dir/sources.list";
 Dir::Etc::sourceparts "/dev/null";
 Dir::Etc::preferencesparts "/dev/null";
@@ -36,13 +35,20 @@ Dir::Cache "$dir/cache";
 APT::Architecture "s390x";
 APT::Architectures { "s390x"; };
 APT::Get::Assume-Yes "true";
+APT::Sandbox::User "root";
 Acquire::Retries "3";
 Acquire::http::Timeout "20";
 Acquire::Languages "none";
-APT::Sandbox::User "root";
 CONF
+  key=$(cat "$dir/sources.list" "$dir/apt.conf" | sha256sum)
+  if ! up_to_date "$dir/fresh" "$key" || [ -n "$(find "$dir/fresh" -mmin +1440)" ]; then
     apt-get -c "$dir/apt.conf" update >&2 || die "Debian's mirror $mirror cannot be read; is the network up?"
-    touch "$dir/fresh"
+    stamp "$dir/fresh" "$key"
   fi
-  "apt-$tool" -c "$dir/apt.conf" "$@"
+}
+
+# private_apt get|cache ARGS...: apt-get or apt-cache with that configuration.
+private_apt() {
+  private_apt_ready
+  "apt-$1" -c "$CACHE/apt/apt.conf" "${@:2}"
 }

@@ -15,7 +15,7 @@ BUSYBOX=$TOOLS/busybox-s390x
 
 if [ ! -x "$BUSYBOX" ]; then
   tmp=$(mktemp -d "$DL/.busybox.XXXXXX")
-  (cd "$tmp" && private_apt get download busybox-static && dpkg-deb -x busybox-static_*.deb .)
+  (cd "$tmp" && private_apt get download busybox-static/trixie && dpkg-deb -x busybox-static_*.deb .)
   cp "$tmp"/usr/bin/busybox "$BUSYBOX.part" 2>/dev/null || cp "$tmp"/bin/busybox "$BUSYBOX.part"
   mv "$BUSYBOX.part" "$BUSYBOX" && rm -rf "$tmp"
 fi

@@ -13,10 +13,10 @@ export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-stat
 export RUSTC_BOOTSTRAP=1
 
 "$CARGO" build --manifest-path "$ROOT/Cargo.toml" --locked --release -Zbuild-std=std,panic_abort \
-  --target $HOSTED --target-dir "$BUILD/s390x" -p l1-agent
+  --target $HOSTED --target-dir "$BUILD/s390x" -p l1-agent -p apvmm
 
 mkdir -p "$OUTPUT/s390x"
-PROGRAMS="l1-agent"
+PROGRAMS="l1-agent apvmm"
 for program in $PROGRAMS; do
   rsync -c "$BUILD/s390x/$HOSTED/release/$program" "$OUTPUT/s390x/$program"
 done
