@@ -109,6 +109,9 @@ pub fn instructions(data: &[u8]) {
         step(&mut ap, &mut now, &mut choices);
         check(&mut ap, now);
     }
+    for queue in ap.queues() {
+        assert!(queue.requests + queue.replies <= 8);
+    }
 }
 
 fn step(ap: &mut Ap, now: &mut Ns, choices: &mut Choices<'_>) {
@@ -195,7 +198,4 @@ fn check(ap: &mut Ap, now: Ns) {
     assert!(ap.next_deadline().is_none_or(|when| when > now));
     let effects = std::iter::from_fn(|| ap.next_effect()).count();
     assert!(effects <= 1 + 256 * 256);
-    for queue in ap.queues() {
-        assert!(queue.requests + queue.replies <= 8);
-    }
 }

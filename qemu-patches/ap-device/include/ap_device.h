@@ -276,6 +276,8 @@ void ap_device_reset(ApModel *ap, uint64_t now, uint32_t kind);
  * Tunables, by name, so that more can be added:
  *   reset-ns   how long RAPQ and ZAPQ take (default 5000000)
  *   reply-ns   from NQAP to the reply (default 50000)
+ *   mutant     only in builds with the Cargo feature "mutants": 1 no T bit,
+ *              2 E always on, 3 ZAPQ keeps a reply, 4 QCI writes GR1; 0 none
  */
 int ap_device_set_option(ApModel *ap, const char *name, uint64_t value,
                          char *err, size_t err_len);

@@ -162,7 +162,8 @@ impl Ap {
         self.poll(now);
         for apqn in self.used(None, None) {
             self.discard(apqn);
-            self.queue_mut(apqn).epoch += 1;
+            let queue = self.queue_mut(apqn);
+            queue.epoch = queue.epoch.wrapping_add(1);
             self.log_event(abi::OP_RESET_DONE, apqn, RESET_SUBSYSTEM, 0);
         }
         if kind == ResetKind::PowerOn {

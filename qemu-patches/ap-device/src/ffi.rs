@@ -15,9 +15,9 @@
 
 use std::ffi::{CStr, c_char, c_int};
 use std::slice;
+use std::time::Duration;
 
 use ap_arch::{Adm, Apid, Aqm, Psmid};
-use std::time::Duration;
 
 use crate::abi::{self, AuditRecord, InsnResult, QueueInfo};
 use crate::topology::{self, Topology};
@@ -113,6 +113,10 @@ pub unsafe extern "C" fn ap_device_dqap_peek(
     let ctx = Context::from(unsafe { &*ctx });
     let bytes = ap.dqap_peek(&ctx, gr0, length);
     let len = bytes.len().min(buf_len);
+    if len == 0 {
+        // also if the caller has no area at all
+        return 0;
+    }
     // SAFETY: both areas have at least `len` bytes, and ours is not C's.
     unsafe { buf.copy_from_nonoverlapping(bytes.as_ptr(), len) };
     // no reply is longer than the limit, which fits

@@ -270,7 +270,7 @@ impl Queue {
             (&State::Resetting { kind, until }, _) if until <= now => {
                 self.state = State::Ready;
                 if kind == QueueReset::Zapq {
-                    self.epoch += 1;
+                    self.epoch = self.epoch.wrapping_add(1);
                 }
                 Some(Event::ResetDone(kind))
             }
