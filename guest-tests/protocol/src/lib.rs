@@ -12,7 +12,7 @@
 //! chosen by the harness, so that several may run at once. A virtio-serial
 //! port has no notion of a connection: the agent says [`Event::Ready`] once,
 //! when it is up, and the port is then used until the machine ends.
-//! Why not an existing agent's protocol: `docs/decisions/0002-l1-agent.md`.
+//! Why not an existing agent's protocol: `docs/decisions/0005-l1-agent.md`.
 
 #![forbid(unsafe_code)]
 
