@@ -23,8 +23,23 @@ pub enum Command {
     ///
     /// Exit status: 0 the guest shut down, 1 bad configuration, 2 the host
     /// refused something, 3 the guest crashed, 4 the guest asked for a reset,
-    /// 64 and up a status the guest reported (0 means 64).
+    /// 64+N the guest reported status N.
     Run(Box<RunArgs>),
+    /// Send a request to a running machine and print its answer.
+    ///
+    /// Exit status: 0 done, 1 refused, 2 no answer.
+    Ctl(CtlArgs),
+}
+
+/// Options of `ctl`.
+#[derive(Debug, clap::Args)]
+pub struct CtlArgs {
+    /// The machine's control socket.
+    #[arg(long, value_name = "PATH")]
+    pub api_socket: PathBuf,
+    /// A word, such as info, ap.query, ap.notify, ap.detach, quiesce, or a
+    /// JSON object.
+    pub request: String,
 }
 
 /// Options of `run`.
@@ -100,8 +115,10 @@ mod tests {
 
     fn run(args: &[&str]) -> Result<VmConfig, ConfigError> {
         let args = ["apvmm", "run"].iter().chain(args);
-        let Command::Run(args) = Cli::try_parse_from(args).unwrap().command;
-        args.into_config()
+        match Cli::try_parse_from(args).unwrap().command {
+            Command::Run(args) => args.into_config(),
+            Command::Ctl(_) => panic!("not run"),
+        }
     }
 
     #[test]

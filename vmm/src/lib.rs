@@ -18,6 +18,7 @@ pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod cpu_model;
+pub mod ctl;
 pub mod devices;
 pub mod diag;
 pub mod exits;

@@ -24,13 +24,15 @@ fn main() -> ExitCode {
         .without_time()
         .with_target(false)
         .init();
-    let Command::Run(args) = cli.command;
-    match args.into_config() {
-        Ok(config) => run(&config).into(),
-        Err(error) => {
-            tracing::error!("{}", apvmm::chain(&error));
-            EXIT_CONFIG.into()
-        }
+    match cli.command {
+        Command::Ctl(args) => apvmm::ctl::run(&args).into(),
+        Command::Run(args) => match args.into_config() {
+            Ok(config) => run(&config).into(),
+            Err(error) => {
+                tracing::error!("{}", apvmm::chain(&error));
+                EXIT_CONFIG.into()
+            }
+        },
     }
 }
 

@@ -51,14 +51,15 @@ impl Shared {
     /// Tells the guest that its AP configuration changed.
     pub fn notify_ap_change(&self, reason: NotifyReason) -> Result<(), KvmError> {
         let Signal(machine_check) = self.css().notify_ap_change();
-        if machine_check {
-            self.vm
-                .machine_check(CHANNEL_REPORT_CR14, CHANNEL_REPORT_MCIC)?;
-        }
+        // before the guest can answer, so that the log is in order
         self.log.emit(Event::Notify {
             reason,
             machine_check,
         });
+        if machine_check {
+            self.vm
+                .machine_check(CHANNEL_REPORT_CR14, CHANNEL_REPORT_MCIC)?;
+        }
         Ok(())
     }
 

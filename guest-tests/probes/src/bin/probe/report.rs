@@ -154,7 +154,7 @@ pub fn now() -> u64 {
 
 /// Clock units (1/4096 microsecond) to nanoseconds.
 pub fn nanoseconds(units: u64) -> u64 {
-    (units >> 9) * 125 + ((units & 0x1ff) * 125 >> 9)
+    (units >> 9) * 125 + (((units & 0x1ff) * 125) >> 9)
 }
 
 /// Clock units in so many milliseconds.
