@@ -90,7 +90,7 @@ struct Hardware {
 struct Machine {
     locked: Mutex<Locked>,
     progress: Condvar,
-    plugs: Vec<Mutex<()>>,
+    plugs: Vec<Mutex<usize>>,
     mdevs: Vec<MdevId>,
     hardware: Mutex<Hardware>,
 }
@@ -110,7 +110,7 @@ impl Machine {
                 stop: false,
             }),
             progress: Condvar::new(),
-            plugs: mdevs.iter().map(|_| Mutex::new(())).collect(),
+            plugs: (0..mdevs.len()).map(Mutex::new).collect(),
             hardware: Mutex::new(Hardware {
                 apcbs: mdevs.iter().map(|_| Matrix::EMPTY).collect(),
                 used: true,
@@ -198,6 +198,9 @@ impl Machine {
 }
 
 impl Driver for Machine {
+    /// Which of the guests.
+    type Guest = usize;
+
     fn step(&self, event: Event) -> Result<Effects, Errno> {
         let mut locked = self.locked.lock().unwrap();
         let Locked {
@@ -218,14 +221,14 @@ impl Driver for Machine {
         self.locked.lock().unwrap().model.mdev_after(id)
     }
 
-    fn with_plug(&self, mdev: MdevId, f: &mut dyn FnMut()) {
-        let _plug = self.plugs[self.index(mdev)].lock().unwrap();
-        f();
+    fn with_plug(&self, mdev: MdevId, f: &mut dyn FnMut(&mut usize)) {
+        let index = self.index(mdev);
+        f(&mut self.plugs[index].lock().unwrap());
     }
 
-    fn set_apcb(&self, mdev: MdevId, apcb: &Apcb) {
+    fn set_apcb(&self, guest: &mut usize, apcb: &Apcb) {
         let mut hardware = self.hardware.lock().unwrap();
-        let index = self.index(mdev);
+        let index = *guest;
         let had = hardware.apcbs[index].contains(X);
         hardware.apcbs[index] = apcb.matrix();
         if apcb.matrix().contains(X) {
@@ -236,7 +239,7 @@ impl Driver for Machine {
         assert!(holders.count() <= 1, "queue in two guests");
     }
 
-    fn changed(&self, _mdev: MdevId) {}
+    fn changed(&self, _guest: &mut usize) {}
 
     fn wait(&self, condition: Condition) {
         let mut locked = self.locked.lock().unwrap();

@@ -95,8 +95,11 @@ pub enum QueueEffect {
 pub enum Condition {
     /// No queue that a guest of this mdev had is being reset.
     Drained(MdevId),
-    /// No queue assigned to this mdev is being reset.
+    /// No queue assigned to this mdev is being reset, as its guest asked for.
     Reset(MdevId),
+    /// No queue assigned to this mdev is being reset, so that all that can have
+    /// joined its guest.
+    Joined(MdevId),
     /// Nobody has this queue, and no reset of it runs.
     Idle(Apqn),
 }
@@ -172,7 +175,7 @@ impl<M: Memory> Model<M> {
     pub fn holds(&self, condition: Condition) -> bool {
         match condition {
             Condition::Drained(id) => !self.queues().iter().any(|queue| queue.drains(id)),
-            Condition::Reset(id) => !self.linked(id).any(Queue::is_resetting),
+            Condition::Reset(id) | Condition::Joined(id) => !self.linked(id).any(Queue::is_resetting),
             Condition::Idle(apqn) => self.queue(apqn).map_or(true, Queue::is_idle),
         }
     }

@@ -13,6 +13,10 @@ use crate::ap_arch::Apqn;
 
 /// What the rules run on.
 pub trait Driver {
+    /// What the `plug` lock of an mdev guards; having it proves that the lock
+    /// is held.
+    type Guest;
+
     /// Lets an event happen under the model's lock, and begins what must be
     /// begun under it.
     fn step(&self, event: Event) -> Result<Effects, Errno>;
@@ -20,34 +24,34 @@ pub trait Driver {
     /// The oldest mdev younger than `id`, or the oldest of all.
     fn mdev_after(&self, id: Option<MdevId>) -> Option<MdevId>;
 
-    /// Runs `f` with the `plug` lock of an mdev; not at all if it is gone.
-    fn with_plug(&self, mdev: MdevId, f: &mut dyn FnMut());
+    /// Runs `f` with the `plug` lock of an mdev and what it guards; not at all
+    /// if the mdev is gone.
+    fn with_plug(&self, mdev: MdevId, f: &mut dyn FnMut(&mut Self::Guest));
 
-    /// Writes masks to the mdev's guest. `plug` is held.
-    fn set_apcb(&self, mdev: MdevId, apcb: &Apcb);
+    /// Writes masks to the guest.
+    fn set_apcb(&self, guest: &mut Self::Guest, apcb: &Apcb);
 
-    /// Tells who listens that the guest's masks were changed. `plug` is held.
-    fn changed(&self, mdev: MdevId);
+    /// Tells who listens that the guest's masks were changed.
+    fn changed(&self, guest: &mut Self::Guest);
 
     /// Waits, holding no lock, for a condition to come true. May give up on
-    /// [`Condition::Reset`] and [`Condition::Idle`], but not on
-    /// [`Condition::Drained`], except for a caller that is being killed and
-    /// does not close.
+    /// [`Condition::Joined`] and [`Condition::Idle`] after a while; and on the
+    /// others for a caller that is being killed, unless it closes.
     fn wait(&self, condition: Condition);
 }
 
 /// Gives the mdev's guest what it should have.
 pub fn reconcile(driver: &impl Driver, mdev: MdevId) {
-    driver.with_plug(mdev, &mut || {
+    driver.with_plug(mdev, &mut |guest| {
         while let Ok(Effects {
             set_apcb: Some(apcb),
             ..
         }) = driver.step(Event::Plan(mdev))
         {
-            driver.set_apcb(mdev, &apcb);
+            driver.set_apcb(guest, &apcb);
             // fails only without a plan, and there was one
             let _ = driver.step(Event::Published(mdev));
-            driver.changed(mdev);
+            driver.changed(guest);
         }
     });
 }
@@ -74,7 +78,7 @@ pub fn handle(driver: &impl Driver, event: Event) -> Result<(), Errno> {
 pub fn edited(driver: &impl Driver, mdev: MdevId) {
     reconcile(driver, mdev);
     driver.wait(Condition::Drained(mdev));
-    driver.wait(Condition::Reset(mdev));
+    driver.wait(Condition::Joined(mdev));
     reconcile(driver, mdev);
 }
 

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Everything that touches C, and with it all of the driver's `unsafe`.
+//!
+//! Callbacks arrive with raw pointers, find the driver's own object, and call
+//! safe code. Registrations are values whose drop takes back what they did;
+//! `main` drops them in the reverse of the order in which it made them.
+
+pub(crate) mod ap_bus;
+mod bindings;
+mod dbf;
+mod eventfd;
+mod hook;
+pub(crate) mod insn;
+mod kvm;
+pub(crate) mod matrix_dev;
+pub(crate) mod mdev;
+mod sysfs;
+mod vfio;
+mod workqueue;
+
+pub(crate) use dbf::Dbf;
+pub(crate) use eventfd::EventFd;
+pub(crate) use hook::Hook;
+pub(crate) use kvm::Kvm;
+pub(crate) use mdev::MdevDevice;
+pub(crate) use workqueue::WorkQueue;
+
+/// Whether the calling process is being killed.
+pub(crate) fn being_killed() -> bool {
+    // SAFETY: Looks at the current task, which exists.
+    unsafe { bindings::vfio_ap_being_killed() }
+}

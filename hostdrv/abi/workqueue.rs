@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A work queue of the driver's own, so that unloading can wait for its end.
+
+use core::ptr::NonNull;
+
+use kernel::prelude::*;
+use kernel::workqueue;
+
+use super::bindings;
+
+/// A work queue. Dropping it waits for what runs; nothing may be left that
+/// would be queued later.
+///
+/// # Invariants
+///
+/// The pointer is to a work queue that nobody else destroys.
+pub(crate) struct WorkQueue(NonNull<bindings::workqueue_struct>);
+
+// SAFETY: Work queues are made to be used by all.
+unsafe impl Send for WorkQueue {}
+
+// SAFETY: As above.
+unsafe impl Sync for WorkQueue {}
+
+impl WorkQueue {
+    pub(crate) fn new(name: &'static CStr) -> Result<Self> {
+        let flags = bindings::wq_flags_WQ_UNBOUND;
+        // SAFETY: The format takes one string, which is one.
+        let queue = unsafe {
+            bindings::alloc_workqueue_noprof(c"%s".as_char_ptr(), flags, 0, name.as_char_ptr())
+        };
+        // INVARIANT: It was just made.
+        NonNull::new(queue).map(Self).ok_or(ENOMEM)
+    }
+
+    pub(crate) fn queue(&self) -> &workqueue::Queue {
+        // SAFETY: By the invariant it stays as long as `self`.
+        unsafe { workqueue::Queue::from_raw(self.0.as_ptr()) }
+    }
+}
+
+impl Drop for WorkQueue {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant it is ours to destroy.
+        unsafe { bindings::destroy_workqueue(self.0.as_ptr()) };
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the attributes of an mdev do: text in and out, decisions elsewhere.
+
+use core::fmt::Write;
+
+use kernel::prelude::*;
+
+use crate::abi::ap_bus;
+use crate::ap_arch::Matrix;
+use crate::driver::to_error;
+use crate::guest::Mdev;
+use crate::rules::{self, Attribute, Model, Withheld};
+
+/// Makes the edit that was written.
+pub(crate) fn store(mdev: &Mdev, attribute: Attribute, text: &[u8]) -> Result {
+    let edit = attribute.parse(text, mdev.limits()).map_err(to_error)?;
+    mdev.core().edit(mdev.id(), edit)
+}
+
+/// A snapshot of a matrix of an mdev; nothing if the mdev is just going.
+fn snapshot(
+    mdev: &Mdev,
+    which: impl FnOnce(&Model<crate::memory::Tables>, &rules::Mdev) -> Matrix,
+) -> Matrix {
+    mdev.core().look(|model| {
+        let mdev = model.mdev(mdev.id());
+        mdev.map_or(Matrix::EMPTY, |mdev| which(model, mdev))
+    })
+}
+
+// Errors of the writers below mean that the reader's buffer is full.
+
+/// A line that is the same for all.
+pub(crate) fn line(line: &str, out: &mut dyn Write) {
+    let _ = out.write_str(line);
+}
+
+/// `matrix`
+pub(crate) fn matrix(mdev: &Mdev, out: &mut dyn Write) {
+    let matrix = snapshot(mdev, |_, mdev| mdev.assigned());
+    let _ = rules::write_matrix(&matrix, out);
+}
+
+/// `guest_matrix`
+pub(crate) fn guest_matrix(mdev: &Mdev, out: &mut dyn Write) {
+    let matrix = snapshot(mdev, |model, mdev| model.guest_matrix(mdev));
+    let _ = rules::write_matrix(&matrix, out);
+}
+
+/// `control_domains`
+pub(crate) fn control_domains(mdev: &Mdev, out: &mut dyn Write) {
+    let matrix = snapshot(mdev, |_, mdev| mdev.assigned());
+    let _ = rules::write_control_domains(matrix.adm, out);
+}
+
+/// `ap_config`
+pub(crate) fn ap_config(mdev: &Mdev, out: &mut dyn Write) {
+    let matrix = snapshot(mdev, |_, mdev| mdev.assigned());
+    let _ = rules::write_ap_config(&matrix, out);
+}
+
+/// `explain`
+pub(crate) fn explain(mdev: &Mdev, out: &mut dyn Write) {
+    // at most every adapter and every domain twice; names of drivers are
+    // looked up afterwards, without the model's lock
+    let Ok(mut lines) = KVec::<Withheld>::with_capacity(3 * 256, GFP_KERNEL) else {
+        return;
+    };
+    mdev.core().look(|model| {
+        if let Ok(mdev) = model.mdev(mdev.id()) {
+            for withheld in model.withheld(mdev) {
+                let _ = lines.push_within_capacity(withheld);
+            }
+        }
+    });
+    for line in &lines {
+        let mut name = [0; 64];
+        let driver = line
+            .names_driver_of()
+            .and_then(|apqn| ap_bus::driver_of(apqn, &mut name));
+        if line.write(driver, out).is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What only C can do: inline functions, macros, and fields of structures that
+ * bindgen cannot lay out. Each function is one of these and decides nothing.
+ */
+#include <linux/device.h>
+#include <linux/kvm_host.h>
+#include <linux/sched/signal.h>
+#include <linux/string.h>
+#include <linux/vfio.h>
+#include <asm/ap.h>
+#include <asm/debug.h>
+#include <asm/facility.h>
+#include "ap_bus.h"
+#include "shim.h"
+
+/* AP instructions: inline assembly, one of them with an exception table */
+
+static u32 status_word(struct ap_queue_status status)
+{
+	u32 word;
+
+	BUILD_BUG_ON(sizeof(status) != sizeof(word));
+	memcpy(&word, &status, sizeof(word));
+	return word;
+}
+
+bool vfio_ap_available(void)
+{
+	return ap_instructions_available();
+}
+
+u32 vfio_ap_tapq(u16 qid)
+{
+	return status_word(ap_tapq(qid, NULL));
+}
+
+u32 vfio_ap_zapq(u16 qid)
+{
+	return status_word(ap_zapq(qid, 0));
+}
+
+int vfio_ap_qci(struct ap_config_info *info)
+{
+	/* facility 12: QCI */
+	return test_facility(12) ? ap_qci(info) : -EOPNOTSUPP;
+}
+
+/* KVM: fields of struct kvm */
+
+int vfio_ap_kvm_attach(struct kvm *kvm, crypto_hook *hook)
+{
+	struct kvm_s390_crypto *crypto = &kvm->arch.crypto;
+	int ret = -EPERM;
+
+	if (!crypto->crycbd)
+		return -ENODEV;
+	mutex_lock(&kvm->lock);
+	down_write(&crypto->pqap_hook_rwsem);
+	if (!crypto->pqap_hook) {
+		crypto->pqap_hook = hook;
+		kvm_get_kvm(kvm);
+		ret = 0;
+	}
+	up_write(&crypto->pqap_hook_rwsem);
+	mutex_unlock(&kvm->lock);
+	return ret;
+}
+
+void vfio_ap_kvm_detach(struct kvm *kvm)
+{
+	struct kvm_s390_crypto *crypto = &kvm->arch.crypto;
+
+	mutex_lock(&kvm->lock);
+	down_write(&crypto->pqap_hook_rwsem);
+	crypto->pqap_hook = NULL;
+	up_write(&crypto->pqap_hook_rwsem);
+	mutex_unlock(&kvm->lock);
+	kvm_put_kvm(kvm);
+}
+
+void vfio_ap_kvm_set_masks(struct kvm *kvm, unsigned long *apm,
+			   unsigned long *aqm, unsigned long *adm)
+{
+	mutex_lock(&kvm->lock);
+	kvm_arch_crypto_set_masks(kvm, apm, aqm, adm);
+	mutex_unlock(&kvm->lock);
+}
+
+/* The hook's operands, and the place for its answer */
+
+unsigned long *vfio_ap_vcpu_gprs(struct kvm_vcpu *vcpu)
+{
+	return (unsigned long *)vcpu->run->s.regs.gprs;
+}
+
+bool vfio_ap_vcpu_has_aiv(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.sie_block->eca & ECA_AIV;
+}
+
+crypto_hook *vfio_ap_vcpu_hook(struct kvm_vcpu *vcpu)
+{
+	return vcpu->kvm->arch.crypto.pqap_hook;
+}
+
+/* Device core and VFIO: inlines */
+
+void vfio_ap_put_vfio(struct vfio_device *vdev)
+{
+	vfio_put_device(vdev);
+}
+
+void vfio_ap_eventfd_signal(struct eventfd_ctx *ctx)
+{
+	eventfd_signal(ctx);
+}
+
+bool vfio_ap_being_killed(void)
+{
+	return fatal_signal_pending(current);
+}
+
+/*
+ * The name of the driver that has a queue; false if none has, or if it is just
+ * being changed. The name must not be looked at without the device's lock.
+ */
+bool vfio_ap_queue_driver(u16 qid, char *name, size_t size)
+{
+	struct ap_queue *queue = ap_get_qdev(qid);
+	bool found = false;
+	struct device *dev;
+
+	if (!queue)
+		return false;
+	dev = &queue->ap_dev.device;
+	if (device_trylock(dev)) {
+		found = dev->driver;
+		if (found)
+			strscpy(name, dev->driver->name, size);
+		device_unlock(dev);
+	}
+	put_device(dev);
+	return found;
+}
+
+/* s390dbf: a macro; formats are literals of the module */
+
+static debug_info_t *dbf;
+
+int vfio_ap_dbf_register(void)
+{
+	dbf = debug_register("vfio_ap", 1, 1, 10 * sizeof(long));
+	if (!dbf)
+		return -ENOENT;
+	debug_register_view(dbf, &debug_sprintf_view);
+	debug_set_level(dbf, 4);
+	return 0;
+}
+
+void vfio_ap_dbf_unregister(void)
+{
+	debug_unregister(dbf);
+}
+
+void vfio_ap_dbf(int level, const char *format, long a, long b, long c)
+{
+	debug_sprintf_event(dbf, level, (char *)format, a, b, c);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef VFIO_AP_SHIM_H
+#define VFIO_AP_SHIM_H
+
+#include <linux/kvm_host.h>
+#include <linux/vfio.h>
+#include <linux/eventfd.h>
+#include <asm/ap.h>
+
+bool vfio_ap_available(void);
+u32 vfio_ap_tapq(u16 qid);
+u32 vfio_ap_zapq(u16 qid);
+int vfio_ap_qci(struct ap_config_info *info);
+int vfio_ap_kvm_attach(struct kvm *kvm, crypto_hook *hook);
+void vfio_ap_kvm_detach(struct kvm *kvm);
+void vfio_ap_kvm_set_masks(struct kvm *kvm, unsigned long *apm,
+			   unsigned long *aqm, unsigned long *adm);
+unsigned long *vfio_ap_vcpu_gprs(struct kvm_vcpu *vcpu);
+bool vfio_ap_vcpu_has_aiv(struct kvm_vcpu *vcpu);
+crypto_hook *vfio_ap_vcpu_hook(struct kvm_vcpu *vcpu);
+void vfio_ap_put_vfio(struct vfio_device *vdev);
+void vfio_ap_eventfd_signal(struct eventfd_ctx *ctx);
+bool vfio_ap_being_killed(void);
+bool vfio_ap_queue_driver(u16 qid, char *name, size_t size);
+int vfio_ap_dbf_register(void);
+void vfio_ap_dbf_unregister(void);
+void vfio_ap_dbf(int level, const char *format, long a, long b, long c);
+
+#endif

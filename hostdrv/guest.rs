@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+//! An mdev: its guest, and what user space asks of it through VFIO.
+
+use kernel::prelude::*;
+use kernel::sync::{new_mutex, Arc, Mutex};
+
+use crate::abi::{EventFd, Hook, Kvm, MdevDevice};
+use crate::ap_arch::Matrix;
+use crate::driver::{to_error, Core};
+use crate::rules::protocol::{self, Driver};
+use crate::rules::{Condition, Event, Limits, MdevId};
+
+/// What an mdev tells user space by eventfd. Linux `VFIO_AP_*_IRQ_INDEX`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trigger {
+    /// The device should be given back.
+    Request,
+    /// The guest's AP configuration changed.
+    ConfigChange,
+}
+
+/// What the `plug` lock of an mdev guards.
+pub(crate) struct Guest {
+    // dropped at close, after the last mask was cleared and the last queue reset
+    kvm: Option<Kvm>,
+    request: Option<EventFd>,
+    config_change: Option<EventFd>,
+    device: MdevDevice,
+}
+
+impl Guest {
+    /// Writes the guest's masks.
+    pub(crate) fn set_masks(&mut self, matrix: Matrix) {
+        if let Some(kvm) = &mut self.kvm {
+            kvm.set_masks(matrix);
+        }
+    }
+
+    /// Tells the VMM, and whoever polls or listens for uevents.
+    pub(crate) fn tell_changed(&mut self) {
+        if let Some(eventfd) = &self.config_change {
+            eventfd.signal();
+        }
+        self.device.tell_matrix_changed();
+    }
+}
+
+/// A mediated device.
+#[pin_data]
+pub(crate) struct Mdev {
+    core: Arc<Core>,
+    id: MdevId,
+    limits: Limits,
+    #[pin]
+    plug: Mutex<Guest>,
+    #[pin]
+    hook: Hook,
+}
+
+impl Mdev {
+    pub(crate) fn new(
+        core: Arc<Core>,
+        id: MdevId,
+        limits: Limits,
+        device: MdevDevice,
+    ) -> Result<Arc<Self>> {
+        let guest = Guest {
+            kvm: None,
+            request: None,
+            config_change: None,
+            device,
+        };
+        Arc::pin_init(
+            pin_init!(Self {
+                core,
+                id,
+                limits,
+                plug <- new_mutex!(guest, "vfio_ap::plug"),
+                hook <- Hook::new(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn id(&self) -> MdevId {
+        self.id
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn hook(&self) -> &Hook {
+        &self.hook
+    }
+
+    /// Runs `f` with the `plug` lock.
+    pub(crate) fn with_guest(&self, f: &mut dyn FnMut(&mut Guest)) {
+        f(&mut self.plug.lock());
+    }
+
+    /// A guest takes the device. `kvm` is `None` if it cannot have AP.
+    pub(crate) fn open(&self, kvm: Option<Kvm>) -> Result {
+        let Some(kvm) = kvm else { return Ok(()) };
+        self.plug.lock().kvm = Some(kvm);
+        let attached = protocol::handle(&*self.core, Event::Attach(self.id));
+        if attached.is_err() {
+            let kvm = self.plug.lock().kvm.take();
+            drop(kvm);
+        }
+        attached.map_err(to_error)
+    }
+
+    /// The guest lets the device go.
+    pub(crate) fn close(&self) {
+        // without a guest there is nothing to take from it
+        let _ = protocol::close(&*self.core, self.id);
+        let mut guest = self.plug.lock();
+        let gone = (
+            guest.kvm.take(),
+            guest.request.take(),
+            guest.config_change.take(),
+        );
+        drop(guest);
+        drop(gone);
+    }
+
+    /// The device is to be given back.
+    pub(crate) fn request(&self, count: u32) {
+        let _ = protocol::handle(&*self.core, Event::Revoke(self.id));
+        let guest = self.plug.lock();
+        if let Some(eventfd) = &guest.request {
+            if count % 10 == 0 {
+                pr_notice!("Relaying device request to user (#{count})\n");
+            }
+            eventfd.signal();
+        } else if count == 0 {
+            pr_notice!("No device request registered, blocked until released by user\n");
+        }
+    }
+
+    /// The guest asks for a reset of all its queues.
+    pub(crate) fn reset(&self) -> Result {
+        protocol::handle(&*self.core, Event::GuestReset(self.id)).map_err(to_error)?;
+        self.core.wait(Condition::Reset(self.id));
+        self.core
+            .look(|model| model.reset_verdict(self.id))
+            .map_err(to_error)
+    }
+
+    /// Who is to be told something.
+    pub(crate) fn set_trigger(&self, trigger: Trigger, eventfd: Option<EventFd>) {
+        let mut guest = self.plug.lock();
+        let slot = match trigger {
+            Trigger::Request => &mut guest.request,
+            Trigger::ConfigChange => &mut guest.config_change,
+        };
+        let old = core::mem::replace(slot, eventfd);
+        drop(guest);
+        drop(old);
+    }
+}

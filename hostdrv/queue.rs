@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0
+//! One bound AP queue, and the work of resetting it.
+//!
+//! A reset is a work item that looks at the queue, and comes back later if
+//! there is more to do: no thread waits for hardware, and no lock is held
+//! between two looks. The model says which reset counts ([`Epoch`]); an older
+//! one is abandoned when the item next runs.
+
+use kernel::prelude::*;
+use kernel::sync::atomic::{Atomic, Relaxed};
+use kernel::sync::{new_mutex, Arc, Mutex};
+use kernel::time::{msecs_to_jiffies, Jiffies};
+use kernel::workqueue::{impl_has_delayed_work, new_delayed_work, DelayedWork, WorkItem};
+
+use crate::abi::insn;
+use crate::ap_arch::Apqn;
+use crate::driver::Core;
+use crate::rules::{protocol, Epoch, Event, ResetRun, ResetStep};
+
+/// Time between two attempts to reset a queue that did not let itself be reset.
+const RETRY_MS: u32 = 1000;
+
+/// Looks at a queue between two words about it in the log: ten seconds.
+const LOOKS_PER_WORD: u32 = 10_000 / ResetRun::INTERVAL_MS;
+
+/// A queue bound to the driver.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Queue {
+    apqn: Apqn,
+    core: Arc<Core>,
+    /// What the work item is to do. Leaf lock.
+    #[pin]
+    task: Mutex<Task>,
+    /// The reset at work; taken by the work item only, so never waited for.
+    #[pin]
+    run: Mutex<Option<(Epoch, ResetRun)>>,
+    looks: Atomic<u32>,
+    #[pin]
+    work: DelayedWork<Self>,
+}
+
+impl_has_delayed_work! {
+    impl HasDelayedWork<Self> for Queue { self.work }
+}
+
+/// What a queue's work item is to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Task {
+    /// Nothing.
+    None,
+    /// The reset of this number.
+    Reset(Epoch),
+    /// Ask the model for another reset.
+    Retry,
+}
+
+impl Queue {
+    pub(crate) fn new(apqn: Apqn, core: Arc<Core>) -> Result<Arc<Self>> {
+        let queue = Arc::pin_init(
+            pin_init!(Self {
+                apqn,
+                core,
+                task <- new_mutex!(Task::None, "vfio_ap::Queue::task"),
+                run <- new_mutex!(None, "vfio_ap::Queue::run"),
+                looks: Atomic::new(0),
+                work <- new_delayed_work!("vfio_ap::Queue::work"),
+            }),
+            GFP_KERNEL,
+        )?;
+        queue.core.queue_made();
+        Ok(queue)
+    }
+
+    pub(crate) fn apqn(&self) -> Apqn {
+        self.apqn
+    }
+
+    /// Begins a reset, instead of one that runs.
+    pub(crate) fn reset(self: &Arc<Self>, epoch: Epoch) {
+        *self.task.lock() = Task::Reset(epoch);
+        self.come_back(0);
+    }
+
+    /// Has the model asked for another reset after a while.
+    pub(crate) fn retry_later(self: &Arc<Self>) {
+        *self.task.lock() = Task::Retry;
+        self.come_back(msecs_to_jiffies(RETRY_MS));
+    }
+
+    /// The AP bus has the queue back: nothing more is to be done to it.
+    pub(crate) fn abandon(&self) {
+        *self.task.lock() = Task::None;
+    }
+
+    fn come_back(self: &Arc<Self>, delay: Jiffies) {
+        // if it is to come already, it will see the task then
+        let _ = self.core.workqueue().enqueue_delayed(self.clone(), delay);
+    }
+
+    /// The next instructions of a reset.
+    fn advance(self: &Arc<Self>, epoch: Epoch) {
+        let mut slot = self.run.lock();
+        let (mut run, mut step) = match *slot {
+            Some((running, run)) if running == epoch => (run, ResetStep::Poll),
+            _ => (ResetRun::new(), ResetStep::Zapq),
+        };
+        if step == ResetStep::Poll {
+            step = run.tapq(insn::tapq(self.apqn));
+        } else {
+            self.looks.store(0, Relaxed);
+        }
+        if step == ResetStep::Zapq {
+            step = run.zapq(insn::zapq(self.apqn));
+        }
+        match step {
+            ResetStep::Done(outcome) => {
+                *slot = None;
+                drop(slot);
+                let done = Event::ResetDone(self.apqn, epoch, outcome);
+                // fails only if the bus took the queue meanwhile
+                let _ = protocol::handle(&*self.core, done);
+            }
+            ResetStep::Poll | ResetStep::Zapq => {
+                *slot = Some((epoch, run));
+                drop(slot);
+                self.complain();
+                self.come_back(msecs_to_jiffies(ResetRun::INTERVAL_MS));
+            }
+        }
+    }
+
+    fn complain(&self) {
+        let looks = self.looks.load(Relaxed) + 1;
+        self.looks.store(looks, Relaxed);
+        if looks % LOOKS_PER_WORD == 0 {
+            let waited = looks / LOOKS_PER_WORD * 10;
+            pr_notice!("Waited {waited}s for reset of queue {}\n", self.apqn);
+        }
+    }
+}
+
+impl WorkItem for Queue {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        let task = *this.task.lock();
+        match task {
+            Task::None => {}
+            Task::Reset(epoch) => this.advance(epoch),
+            Task::Retry => {
+                let _ = protocol::handle(&*this.core, Event::Retry(this.apqn));
+            }
+        }
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Queue {
+    fn drop(self: Pin<&mut Self>) {
+        self.core.queue_gone();
+    }
+}
