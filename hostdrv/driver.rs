@@ -17,7 +17,8 @@
 
 use kernel::prelude::*;
 use kernel::sync::{new_condvar, new_mutex, Arc, CondVar, CondVarTimeoutResult, Mutex};
-use kernel::time::msecs_to_jiffies;
+use kernel::time::delay::fsleep;
+use kernel::time::{msecs_to_jiffies, Delta, Instant, Monotonic};
 use kernel::workqueue;
 
 use crate::abi::{self, ap_bus, WorkQueue};
@@ -28,15 +29,15 @@ use crate::queue::Queue;
 use crate::rules::protocol::{self, Driver};
 use crate::rules::Table as _;
 use crate::rules::{
-    Apcb, Condition, Edit, Effects, Errno, Event, Host, Limits, MdevId, Model, Ownership,
-    QueueEffect,
+    Apcb, Attach, Condition, Edit, Effects, Errno, Event, Host, Limits, MdevId, Model, Ownership,
+    QueueEffect, Scope,
 };
 
 /// How long an assignment waits for its queues to join the guest.
-const PATIENCE_JOIN_MS: u32 = 1_000;
+const PATIENCE_JOIN_MS: i64 = 1_000;
 
 /// How long the AP bus is kept waiting for the reset of a queue it removes.
-const PATIENCE_UNBIND_MS: u32 = 10_000;
+const PATIENCE_UNBIND_MS: i64 = 10_000;
 
 /// Time between two looks where nothing wakes the waiter.
 const LOOK_MS: u32 = 50;
@@ -150,7 +151,7 @@ impl Core {
         if made == Err(Errno::Eaddrinuse) {
             self.log_sharing(id, &proposal.added);
         }
-        if made.map_err(to_error)?.reconcile != crate::rules::Scope::None {
+        if made.map_err(to_error)?.reconcile != Scope::None {
             protocol::edited(self, id);
         }
         Ok(())
@@ -191,13 +192,17 @@ impl Core {
     pub(crate) fn bind(self: &Arc<Self>, apqn: Apqn) -> Result {
         self.make_room(|state| &mut state.queues)?;
         self.make_room(|state| state.model.tables().1)?;
+        // dropping the last reference takes the lock: `queue` outlives it here
         let queue = Queue::new(apqn, self.clone())?;
         {
             let mut state = self.state.lock();
             let Err(index) = state.queue_index(apqn) else {
                 return Err(EEXIST);
             };
-            state.queues.insert(index, queue).map_err(|_| ENOMEM)?;
+            state
+                .queues
+                .insert(index, queue.clone())
+                .map_err(|_| ENOMEM)?;
         }
         let bound = protocol::handle(&**self, Event::Bind(apqn));
         if bound.is_err() {
@@ -264,6 +269,15 @@ impl State {
         queues.binary_search_by_key(&apqn, |queue| queue.apqn())
     }
 
+    /// Whether the condition must come true before an mdev's guest is let go.
+    fn is_closing(&self, condition: Condition) -> bool {
+        let Condition::Drained(id) = condition else {
+            return false;
+        };
+        let mdev = self.model.mdev(id);
+        mdev.is_ok_and(|mdev| mdev.attach() == Attach::Closing)
+    }
+
     fn mdev(&self, id: MdevId) -> Option<&Arc<Mdev>> {
         self.mdevs.as_slice().iter().find(|mdev| mdev.id() == id)
     }
@@ -318,42 +332,32 @@ impl Driver for Core {
     }
 
     fn wait(&self, condition: Condition) {
-        let mut patience = match condition {
+        let patience = match condition {
             Condition::Drained(_) | Condition::Reset(_) => None,
-            Condition::Joined(_) => Some(PATIENCE_JOIN_MS),
-            Condition::Idle(_) => Some(PATIENCE_UNBIND_MS),
+            Condition::Joined(_) => Some(Delta::from_millis(PATIENCE_JOIN_MS)),
+            Condition::Idle(_) => Some(Delta::from_millis(PATIENCE_UNBIND_MS)),
         };
-        let closing = |state: &State| match condition {
-            Condition::Drained(id) => state
-                .model
-                .mdev(id)
-                .is_ok_and(|mdev| mdev.attach() == crate::rules::Attach::Closing),
-            _ => false,
-        };
+        let start = Instant::<Monotonic>::now();
         let mut state = self.state.lock();
         while !state.model.holds(condition) {
-            if abi::being_killed() && !closing(&state) && patience.is_none() {
+            let tired = match patience {
+                Some(patience) => start.elapsed() > patience,
+                None => abi::being_killed() && !state.is_closing(condition),
+            };
+            if tired {
+                drop(state);
+                if let Condition::Idle(apqn) = condition {
+                    pr_warn!("queue {apqn} leaves without its reset having completed\n");
+                }
                 return;
             }
-            let jiffies = msecs_to_jiffies(LOOK_MS);
-            let woken = self.progress.wait_interruptible_timeout(&mut state, jiffies);
+            let look = msecs_to_jiffies(LOOK_MS);
+            let woken = self.progress.wait_interruptible_timeout(&mut state, look);
             if let CondVarTimeoutResult::Signal { .. } = woken {
                 // a signal that does not kill must not make this spin
                 drop(state);
-                kernel::time::delay::fsleep(kernel::time::Delta::from_millis(LOOK_MS.into()));
+                fsleep(Delta::from_millis(LOOK_MS.into()));
                 state = self.state.lock();
-            }
-            if let (Some(left), false) =
-                (&mut patience, matches!(woken, CondVarTimeoutResult::Woken { .. }))
-            {
-                *left = left.saturating_sub(LOOK_MS);
-                if *left == 0 {
-                    drop(state);
-                    if let Condition::Idle(apqn) = condition {
-                        pr_warn!("queue {apqn} leaves without its reset having completed\n");
-                    }
-                    return;
-                }
             }
         }
     }

@@ -31,7 +31,7 @@ pub(crate) struct Queue {
     /// What the work item is to do. Leaf lock.
     #[pin]
     task: Mutex<Task>,
-    /// The reset at work; taken by the work item only, so never waited for.
+    /// The reset at work. Held for single instructions.
     #[pin]
     run: Mutex<Option<(Epoch, ResetRun)>>,
     looks: Atomic<u32>,
@@ -87,9 +87,11 @@ impl Queue {
         self.come_back(msecs_to_jiffies(RETRY_MS));
     }
 
-    /// The AP bus has the queue back: nothing more is to be done to it.
+    /// The AP bus has the queue back: on return nothing is done to it any more.
     pub(crate) fn abandon(&self) {
         *self.task.lock() = Task::None;
+        // instructions are issued with this lock, after a look at the task
+        drop(self.run.lock());
     }
 
     fn come_back(self: &Arc<Self>, delay: Jiffies) {
@@ -100,6 +102,9 @@ impl Queue {
     /// The next instructions of a reset.
     fn advance(self: &Arc<Self>, epoch: Epoch) {
         let mut slot = self.run.lock();
+        if *self.task.lock() != Task::Reset(epoch) {
+            return;
+        }
         let (mut run, mut step) = match *slot {
             Some((running, run)) if running == epoch => (run, ResetStep::Poll),
             _ => (ResetRun::new(), ResetStep::Zapq),
