@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Builds hostdrv/ as a module for one of our kernels: module.sh release|debug.
 # The module is built in a copy of the sources under target/hostdrv/FLAVOUR, so
-# that no object file lands among them.
+# that no object file lands among them; vfio_ap.ko is linked to the top there.
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 use_rust
@@ -10,16 +10,19 @@ use_rust
 FLAVOUR=$1
 BLD=$(readlink -f "$OUTPUT/kernels/$FLAVOUR")
 DIR=$OUTPUT/hostdrv/$FLAVOUR
+MODULE=$DIR/hostdrv/vfio_ap.ko
 CC=$([ "$FLAVOUR" = debug ] && echo clang-19 || echo s390x-linux-gnu-gcc)
 PATH=$(dirname "$RUSTC"):$TOOLS/bindgen/bin:$PATH
 export PATH LIBCLANG_PATH=/usr/lib/llvm-19/lib
 
 mkdir -p "$DIR"
-rsync -rlc --exclude=/target "$ROOT/hostdrv/" "$DIR/"
-rsync -rlc "$ROOT/ap-arch/src/" "$DIR/ap-arch/"
-before=$(stat -c %Y "$DIR/vfio_ap.ko" 2>/dev/null || echo 0)
-make -C "$BLD" M="$DIR" ARCH=s390 CROSS_COMPILE=s390x-linux-gnu- CC="$CC" -j"$JOBS" modules
-if [ "$(stat -c %Y "$DIR/vfio_ap.ko")" = "$before" ]; then
+for folder in hostdrv ap-arch; do
+  rsync -rlc "$ROOT/$folder/" "$DIR/$folder/"
+done
+before=$(stat -c %Y "$MODULE" 2>/dev/null || echo 0)
+make -C "$BLD" M="$DIR/hostdrv" ARCH=s390 CROSS_COMPILE=s390x-linux-gnu- CC="$CC" -j"$JOBS" modules
+ln -sfn hostdrv/vfio_ap.ko "$DIR/vfio_ap.ko"
+if [ "$(stat -c %Y "$MODULE")" = "$before" ]; then
   say "up to date: target/hostdrv/$FLAVOUR/vfio_ap.ko"
 else
   say "built: target/hostdrv/$FLAVOUR/vfio_ap.ko"

@@ -15,9 +15,12 @@ export RUSTC_BOOTSTRAP=1
 "$CARGO" build --manifest-path "$ROOT/Cargo.toml" --locked --release -Zbuild-std=std,panic_abort \
   --target $HOSTED --target-dir "$BUILD/s390x" -p l1-agent -p apvmm
 
-mkdir -p "$OUTPUT/s390x"
-PROGRAMS="l1-agent apvmm"
-for program in $PROGRAMS; do
-  rsync -c "$BUILD/s390x/$HOSTED/release/$program" "$OUTPUT/s390x/$program"
-done
-say "built: $(find "$OUTPUT/s390x" -type f -printf '%f ' | sort)"
+# The bare-metal probe, which needs core alone.
+CARGO_TARGET_DIR=$BUILD/s390x "$ROOT/guest-tests/probes/build.sh"
+
+# What the agent mounts as /mnt/host in L1.
+mkdir -p "$OUTPUT/s390x" "$OUTPUT/share"
+rsync -c "$BUILD/s390x/$HOSTED/release/l1-agent" "$OUTPUT/s390x/"
+rsync -c "$BUILD/s390x/$HOSTED/release/apvmm" \
+  "$BUILD/s390x/s390x-unknown-none-softfloat/release/probe" "$OUTPUT/share/"
+say "built: l1-agent apvmm probe"
