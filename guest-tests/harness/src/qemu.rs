@@ -82,7 +82,12 @@ pub(crate) fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Chil
     } else {
         "max,sief2=on"
     };
-    qemu.args(["-machine", "s390-ccw-virtio", "-cpu", cpu]);
+    let mut machine = "s390-ccw-virtio".to_owned();
+    if let Some(topology) = &config.topology {
+        let file = fs::canonicalize(topology).map_err(Error::host(path(topology)))?;
+        machine += &format!(",ap-topology={}", path(&file).replace(',', ",,"));
+    }
+    qemu.args(["-machine", &machine, "-cpu", cpu]);
     qemu.args([
         "-m",
         &format!("{}M", config.memory_mib),
