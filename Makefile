@@ -12,18 +12,21 @@ LINUX_STEPS := fetch-linux=scripts/fetch.sh\ linux
 L1_STEPS := $(SETUP) $(QEMU_STEPS) $(LINUX_STEPS) kernel=scripts/kernel.sh\ release \
 	s390x=scripts/s390x.sh initramfs=scripts/initramfs.sh\ release module=scripts/module.sh\ release tools=scripts/tools.sh
 
+GUEST_STEPS := kernel-guest=scripts/kernel.sh\ guest guest=scripts/guest-initramfs.sh
+ALL_STEPS := $(L1_STEPS) $(GUEST_STEPS)
+
 .PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug \
 	l1-shell l1-run l1-root run-guest test check bench nightly clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
-run-guest: ## the main job: builds what is missing and runs the stack as far as it goes
-	@$(STEPS) $(L1_STEPS)
-	@scripts/run-guest.sh
+run-guest: ## the main job: a guest gains and loses AP resources (DRIVER=rust|c GUEST=probe|linux)
+	@$(STEPS) $(ALL_STEPS)
+	@target/debug/run-guest
 
 test: ## everything that can be proven in minutes, with all set-up
-	@$(STEPS) $(L1_STEPS) check=scripts/check.sh
+	@$(STEPS) $(ALL_STEPS) check=scripts/check.sh
 	@scripts/test.sh
 
 check: ## format, lints, scripts, licences, documentation's folder map
@@ -33,7 +36,7 @@ bench: l1 ## measured figures, side by side, into target/bench.json
 	@target/debug/l1 bench-boot
 
 nightly: ## what does not fit in test: the debug kernel's run
-	@$(STEPS) $(L1_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
+	@$(STEPS) $(ALL_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
 	  module-debug=scripts/module.sh\ debug
 	@NIGHTLY=1 scripts/test.sh
 

@@ -32,7 +32,10 @@ pub struct Sees {
 impl Sees {
     /// The APQNs, as `guest_matrix` lists them.
     pub fn matrix(&self) -> Vec<String> {
-        let queues = self.adapters.iter().flat_map(|a| self.domains.iter().map(move |d| (a, d)));
+        let queues = self
+            .adapters
+            .iter()
+            .flat_map(|a| self.domains.iter().map(move |d| (a, d)));
         queues.map(|(a, d)| format!("{a:02x}.{d:04x}")).collect()
     }
 }
@@ -52,18 +55,44 @@ pub struct Guest<'a> {
 impl<'a> Guest<'a> {
     /// Start one on the mdev at `path`, which is to end by itself after it saw
     /// its masks change `changes` times, or after `seconds`.
-    pub fn start(machine: &'a Machine, kind: Kind, path: &str, changes: usize, seconds: u64) -> Self {
+    pub fn start(
+        machine: &'a Machine,
+        kind: Kind,
+        path: &str,
+        changes: usize,
+        seconds: u64,
+    ) -> Self {
         let words = format!("wait-changes={changes} exit-after={seconds}");
-        let mut argv = ["/mnt/host/apvmm", "run", "--console", "stdio"].map(str::to_owned).to_vec();
+        let mut argv = ["/mnt/host/apvmm", "run", "--console", "stdio"]
+            .map(str::to_owned)
+            .to_vec();
         argv.extend(["--ap".to_owned(), format!("sysfsdev={path}")]);
         let rest: &[&str] = match kind {
             Kind::Probe => &["--kernel", "/mnt/host/probe", "--memory", "64M"],
-            Kind::Linux => &["--kernel", "/mnt/host/guest-kernel", "--initrd", "/mnt/host/guest-initramfs", "--memory", "256M"],
+            Kind::Linux => &[
+                "--kernel",
+                "/mnt/host/guest-kernel",
+                "--initrd",
+                "/mnt/host/guest-initramfs",
+                "--memory",
+                "256M",
+            ],
         };
         argv.extend(rest.iter().map(|s| (*s).to_owned()));
         argv.extend(["--cmdline".to_owned(), words]);
-        let (id, events) = machine.start(Command { argv, ..Command::default() });
-        Self { machine, id, events, partial: String::new(), lines: Vec::new(), next: 0, exit: None }
+        let (id, events) = machine.start(Command {
+            argv,
+            ..Command::default()
+        });
+        Self {
+            machine,
+            id,
+            events,
+            partial: String::new(),
+            lines: Vec::new(),
+            next: 0,
+            exit: None,
+        }
     }
 
     /// Wait until the guest tells a configuration that `wanted` accepts; what
@@ -71,7 +100,11 @@ impl<'a> Guest<'a> {
     ///
     /// # Errors
     /// When the guest ends or the machine fails before.
-    pub fn until(&mut self, limit: Duration, wanted: impl Fn(&Sees) -> bool) -> Result<Result<Sees, Option<Sees>>, Error> {
+    pub fn until(
+        &mut self,
+        limit: Duration,
+        wanted: impl Fn(&Sees) -> bool,
+    ) -> Result<Result<Sees, Option<Sees>>, Error> {
         let end = Instant::now() + limit;
         let mut last = None;
         loop {
@@ -89,7 +122,10 @@ impl<'a> Guest<'a> {
                 return Ok(Err(last));
             }
             if let Some(exit) = &self.exit {
-                return Err(Error::Transfer(format!("the guest has ended ({exit:?}): {}", self.tail())));
+                return Err(Error::Transfer(format!(
+                    "the guest has ended ({exit:?}): {}",
+                    self.tail()
+                )));
             }
             self.take(left)?;
         }
@@ -115,13 +151,20 @@ impl<'a> Guest<'a> {
 
     /// Stop the guest at once.
     pub fn kill(&self) {
-        self.machine.client().send(&l1_protocol::Request::Signal { id: self.id, signal: 9 });
+        self.machine.client().send(&l1_protocol::Request::Signal {
+            id: self.id,
+            signal: 9,
+        });
     }
 
     /// Wait for one more event; a time-out is not an error here.
     fn take(&mut self, limit: Duration) -> Result<(), Error> {
         match self.machine.next_within(&self.events, limit)? {
-            Some(Event::Output { stream: Stream::Stdout, data, .. }) => {
+            Some(Event::Output {
+                stream: Stream::Stdout,
+                data,
+                ..
+            }) => {
                 self.partial.push_str(&String::from_utf8_lossy(&data));
                 while let Some(end) = self.partial.find('\n') {
                     let line: String = self.partial.drain(..=end).collect();
@@ -129,7 +172,8 @@ impl<'a> Guest<'a> {
                 }
             }
             Some(Event::Output { data, .. }) => {
-                self.lines.extend(String::from_utf8_lossy(&data).lines().map(str::to_owned));
+                self.lines
+                    .extend(String::from_utf8_lossy(&data).lines().map(str::to_owned));
             }
             Some(Event::Exited { exit, .. }) => self.exit = Some(exit),
             _ => {}
@@ -150,15 +194,26 @@ fn configuration(line: &str) -> Option<Sees> {
     }
     let mask = |name: &str| bytes(value[name].as_str()?);
     Some(Sees {
-        adapters: Apm::from_bytes(mask("apm")?).iter().map(|a| a.get()).collect(),
-        domains: Aqm::from_bytes(mask("aqm")?).iter().map(|d| d.get()).collect(),
-        control_domains: Adm::from_bytes(mask("adm")?).iter().map(|d| d.get()).collect(),
+        adapters: Apm::from_bytes(mask("apm")?)
+            .iter()
+            .map(|a| a.get())
+            .collect(),
+        domains: Aqm::from_bytes(mask("aqm")?)
+            .iter()
+            .map(|d| d.get())
+            .collect(),
+        control_domains: Adm::from_bytes(mask("adm")?)
+            .iter()
+            .map(|d| d.get())
+            .collect(),
     })
 }
 
 /// A mask as sysfs writes it: `0x` and 64 digits.
 fn bytes(hex: &str) -> Option<[u8; 32]> {
-    let digits = hex.strip_prefix("0x").filter(|d| d.len() == 64 && d.is_ascii())?;
+    let digits = hex
+        .strip_prefix("0x")
+        .filter(|d| d.len() == 64 && d.is_ascii())?;
     let mut mask = [0; 32];
     for (i, byte) in mask.iter_mut().enumerate() {
         *byte = u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).ok()?;
@@ -173,11 +228,23 @@ mod tests {
     #[test]
     fn a_report_becomes_lists() {
         let zeros = "0".repeat(62);
-        let line = format!(r#"{{"ns":1,"op":"QCI","seq":0,"apm":"0x44{zeros}","aqm":"0x08{zeros}","adm":"0x{zeros}01"}}"#);
+        let line = format!(
+            r#"{{"ns":1,"op":"QCI","seq":0,"apm":"0x44{zeros}","aqm":"0x08{zeros}","adm":"0x{zeros}01"}}"#
+        );
         let sees = configuration(&line).unwrap();
-        assert_eq!(sees, Sees { adapters: vec![1, 5], domains: vec![4], control_domains: vec![255] });
+        assert_eq!(
+            sees,
+            Sees {
+                adapters: vec![1, 5],
+                domains: vec![4],
+                control_domains: vec![255]
+            }
+        );
         assert_eq!(sees.matrix(), ["01.0004", "05.0004"]);
         assert_eq!(configuration(r#"{"op":"TAPQ"}"#), None);
-        assert_eq!(configuration(r#"{"op":"QCI","apm":"0x1","aqm":"0x1","adm":"0x1"}"#), None);
+        assert_eq!(
+            configuration(r#"{"op":"QCI","apm":"0x1","aqm":"0x1","adm":"0x1"}"#),
+            None
+        );
     }
 }

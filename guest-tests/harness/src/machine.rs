@@ -337,20 +337,35 @@ impl Machine {
         }
     }
 
-    /// The next event of a transfer or command; looks out for the machine's
-    /// end meanwhile.
+    /// The next event of a transfer or command.
     fn next(
         &self,
         events: &Receiver<Event>,
         limit: Option<Duration>,
         what: &str,
     ) -> Result<Event, Error> {
+        let forever = Duration::from_secs(u64::from(u32::MAX));
+        let event = self.next_within(events, limit.unwrap_or(forever))?;
+        event.ok_or_else(|| self.deadline(what, limit.unwrap_or_default()))
+    }
+
+    /// The next event, or none in this time; looks out for the machine's end
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// When the machine fails.
+    pub fn next_within(
+        &self,
+        events: &Receiver<Event>,
+        limit: Duration,
+    ) -> Result<Option<Event>, Error> {
         /// How often a silent command is checked for a crashed machine.
         const LOOK: Duration = Duration::from_millis(200);
-        let end = limit.map(|l| Instant::now() + l);
+        let end = Instant::now() + limit;
         loop {
-            match events.recv_timeout(LOOK) {
-                Ok(event) => return Ok(event),
+            let left = end.saturating_duration_since(Instant::now());
+            match events.recv_timeout(LOOK.min(left)) {
+                Ok(event) => return Ok(Some(event)),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.gone()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -359,8 +374,8 @@ impl Machine {
                 Ok(Life::Disconnected) => return Err(self.gone()),
                 Ok(Life::Ready(_)) | Err(_) => {}
             }
-            if end.is_some_and(|end| Instant::now() >= end) {
-                return Err(self.deadline(what, limit.unwrap_or_default()));
+            if left.is_zero() {
+                return Ok(None);
             }
         }
     }
@@ -412,7 +427,8 @@ impl Machine {
         }
     }
 
-    fn deadline(&self, what: &str, limit: Duration) -> Error {
+    /// The error for something that did not happen in time.
+    pub fn deadline(&self, what: &str, limit: Duration) -> Error {
         Error::Deadline {
             what: what.to_owned(),
             limit,

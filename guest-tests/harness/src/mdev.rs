@@ -45,8 +45,15 @@ impl<'a> Mdev<'a> {
     /// # Errors
     /// What the kernel refuses.
     pub fn create(machine: &'a Machine, uuid: &str) -> Result<Self, Error> {
-        store(machine, &format!("{MATRIX}/mdev_supported_types/vfio_ap-passthrough/create"), uuid)?;
-        Ok(Self { machine, path: format!("{MATRIX}/{uuid}") })
+        store(
+            machine,
+            &format!("{MATRIX}/mdev_supported_types/vfio_ap-passthrough/create"),
+            uuid,
+        )?;
+        Ok(Self {
+            machine,
+            path: format!("{MATRIX}/{uuid}"),
+        })
     }
 
     /// Its folder in sysfs.
@@ -60,7 +67,11 @@ impl<'a> Mdev<'a> {
     /// What the kernel refuses.
     pub fn change(&self, assign: bool, what: Resource, number: u8) -> Result<(), Error> {
         let verb = if assign { "assign" } else { "unassign" };
-        store(self.machine, &format!("{}/{verb}_{}", self.path, what.name()), &format!("{number:#x}"))
+        store(
+            self.machine,
+            &format!("{}/{verb}_{}", self.path, what.name()),
+            &format!("{number:#x}"),
+        )
     }
 
     /// Lines of an attribute, such as `guest_matrix`.
@@ -68,8 +79,13 @@ impl<'a> Mdev<'a> {
     /// # Errors
     /// When it cannot be read.
     pub fn lines(&self, attribute: &str) -> Result<Vec<String>, Error> {
-        let bytes = self.machine.read_file(&format!("{}/{attribute}", self.path))?;
-        Ok(String::from_utf8_lossy(&bytes).lines().map(str::to_owned).collect())
+        let bytes = self
+            .machine
+            .read_file(&format!("{}/{attribute}", self.path))?;
+        Ok(String::from_utf8_lossy(&bytes)
+            .lines()
+            .map(str::to_owned)
+            .collect())
     }
 
     /// Remove it.
@@ -90,7 +106,10 @@ pub fn store(machine: &Machine, path: &str, text: &str) -> Result<(), Error> {
     if output.exit == Exit::Status(0) {
         return Ok(());
     }
-    Err(Error::Transfer(format!("writing {text} to {path}: {}", output.stderr.trim())))
+    Err(Error::Transfer(format!(
+        "writing {text} to {path}: {}",
+        output.stderr.trim()
+    )))
 }
 
 /// Give every queue to vfio_ap, once the AP bus has found them all.
@@ -102,10 +121,17 @@ pub fn reserve_all(machine: &Machine) -> Result<usize, Error> {
     store(machine, "/sys/bus/ap/apmask", "0x0")?;
     let count = "cd /sys/bus/ap/devices; q=$(ls -d ??.???? | wc -l); cd /sys/bus/ap/drivers/vfio_ap; v=$(ls -d ??.???? | wc -l); echo $q $v";
     let output = machine.shell(count, SYSFS)?;
-    let numbers: Vec<usize> = output.stdout.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    let numbers: Vec<usize> = output
+        .stdout
+        .split_whitespace()
+        .filter_map(|n| n.parse().ok())
+        .collect();
     match numbers[..] {
         [all, ours] if all == ours && all > 0 => Ok(all),
-        _ => Err(Error::Transfer(format!("not every queue went to vfio_ap (all, ours): {}{}", output.stdout, output.stderr))),
+        _ => Err(Error::Transfer(format!(
+            "not every queue went to vfio_ap (all, ours): {}{}",
+            output.stdout, output.stderr
+        ))),
     }
 }
 

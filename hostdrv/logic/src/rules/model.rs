@@ -175,7 +175,9 @@ impl<M: Memory> Model<M> {
     pub fn holds(&self, condition: Condition) -> bool {
         match condition {
             Condition::Drained(id) => !self.queues().iter().any(|queue| queue.drains(id)),
-            Condition::Reset(id) | Condition::Joined(id) => !self.linked(id).any(Queue::is_resetting),
+            Condition::Reset(id) | Condition::Joined(id) => {
+                !self.linked(id).any(Queue::is_resetting)
+            }
             Condition::Idle(apqn) => self.queue(apqn).map_or(true, Queue::is_idle),
         }
     }

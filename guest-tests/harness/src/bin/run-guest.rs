@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The main job: a guest runs in L1 and gains and loses AP resources, one a
+//! step. Each step prints what the host did, what `guest_matrix` says and what
+//! the guest itself sees, and how long that took.
+
+use anyhow::{Context, Result};
+use clap::{Parser, ValueEnum};
+use harness::guest::{Guest, Kind, Sees};
+use harness::mdev::{self, Mdev, Resource};
+use harness::{Config, Driver, Exit, Machine, config};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// Plugs and unplugs AP resources of a running guest and checks that it sees it.
+#[derive(Parser)]
+#[command(name = "run-guest", version)]
+struct Cli {
+    /// Which vfio_ap runs in L1 (DRIVER)
+    #[arg(long, env = "DRIVER", value_enum, default_value = "rust")]
+    driver: DriverName,
+    /// What runs in the guest (GUEST)
+    #[arg(long, env = "GUEST", value_enum, default_value = "probe")]
+    guest: GuestName,
+    /// AP topology of the machine; it needs adapters 1 and 5, domains 4 and 0x47 (TOPOLOGY)
+    #[arg(long, env = "TOPOLOGY", value_name = "FILE")]
+    topology: Option<PathBuf>,
+    /// Where the report goes
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Expect an adapter the guest does not have, to see the run fail
+    #[arg(long, hide = true)]
+    wrong_expectation: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum DriverName {
+    Rust,
+    C,
+}
+
+#[derive(Clone, Copy, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum GuestName {
+    Probe,
+    Linux,
+}
+
+/// What was seen in one step.
+#[derive(Serialize)]
+struct Step {
+    host: String,
+    guest_matrix: Vec<String>,
+    expected: Sees,
+    guest_sees: Option<Sees>,
+    /// From the host's write until the guest's own report reached us.
+    milliseconds: u128,
+    passed: bool,
+}
+
+/// `target/run-guest/report.json`.
+#[derive(Serialize)]
+struct Report {
+    driver: DriverName,
+    guest: GuestName,
+    kernel: String,
+    steps: Vec<Step>,
+    passed: bool,
+}
+
+/// What the host does while the guest runs, one change a step.
+const CHANGES: &[(bool, Resource, u8)] = &[
+    (true, Resource::Adapter, 1),
+    (true, Resource::Domain, 0x47),
+    (true, Resource::ControlDomain, 5),
+    (false, Resource::ControlDomain, 5),
+    (false, Resource::Domain, 0x47),
+    (false, Resource::Adapter, 1),
+];
+/// Name of the matrix device.
+const UUID: &str = "5fb1ad1a-0000-4000-8000-000000000001";
+/// Within this time a guest must see a change, and boot.
+const SEE: Duration = Duration::from_secs(10);
+const BOOT: Duration = Duration::from_secs(60);
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(e) => {
+            println!("FAIL: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<bool> {
+    let mut config = Config::new("run-guest");
+    config.driver = match cli.driver {
+        DriverName::Rust => Driver::Rust,
+        DriverName::C => Driver::C,
+    };
+    let default = config::project_root().join("guest-tests/topologies/twelve-by-sixteen.toml");
+    config.topology = Some(cli.topology.clone().unwrap_or(default));
+    let machine = Machine::boot(&config)?;
+    println!(
+        "L1: Linux {} on our QEMU, up after {:.1} s",
+        machine.kernel,
+        machine.boot_time.as_secs_f32()
+    );
+    let queues = mdev::reserve_all(&machine)?;
+    println!("L1: {queues} AP queues are bound to vfio_ap");
+
+    let steps = change_a_running_guest(cli, &machine)?;
+    let kernel = machine.kernel.clone();
+    machine.shutdown()?;
+
+    let passed = steps.iter().all(|s| s.passed);
+    let report = Report {
+        driver: cli.driver,
+        guest: cli.guest,
+        kernel,
+        steps,
+        passed,
+    };
+    let path = cli
+        .report
+        .clone()
+        .unwrap_or_else(|| config::project_root().join("target/run-guest/report.json"));
+    write(&report, &path).with_context(|| path.display().to_string())?;
+    println!(
+        "{}: {} steps; report: {}",
+        if passed { "PASS" } else { "FAIL" },
+        report.steps.len(),
+        path.display()
+    );
+    Ok(passed)
+}
+
+fn change_a_running_guest(cli: &Cli, machine: &Machine) -> Result<Vec<Step>> {
+    let mdev = Mdev::create(machine, UUID)?;
+    for (what, number) in [
+        (Resource::Adapter, 5),
+        (Resource::Domain, 4),
+        (Resource::ControlDomain, 4),
+    ] {
+        mdev.change(true, what, number)?;
+    }
+    let mut expected = Sees {
+        adapters: vec![5],
+        domains: vec![4],
+        control_domains: vec![4],
+    };
+    let kind = match cli.guest {
+        GuestName::Probe => Kind::Probe,
+        GuestName::Linux => Kind::Linux,
+    };
+    let begin = Instant::now();
+    let mut guest = Guest::start(machine, kind, mdev.path(), CHANGES.len(), 120);
+    let mut steps = vec![observe(
+        &mdev,
+        &mut guest,
+        "start the guest with 05.0004",
+        &expected,
+        begin,
+        BOOT,
+    )?];
+    for &(assign, what, number) in CHANGES {
+        let list = match what {
+            Resource::Adapter => &mut expected.adapters,
+            Resource::Domain => &mut expected.domains,
+            Resource::ControlDomain => &mut expected.control_domains,
+        };
+        list.retain(|n| *n != number);
+        if assign {
+            list.push(number);
+            list.sort_unstable();
+        }
+        let mut wanted = expected.clone();
+        if cli.wrong_expectation {
+            wanted.adapters.push(0xfe);
+        }
+        let host = format!(
+            "{} {} {number:#04x}",
+            if assign { "assign" } else { "unassign" },
+            what.name()
+        );
+        let begin = Instant::now();
+        mdev.change(assign, what, number)?;
+        steps.push(observe(&mdev, &mut guest, &host, &wanted, begin, SEE)?);
+        if !steps.last().is_some_and(|s| s.passed) {
+            guest.kill();
+            return Ok(steps);
+        }
+    }
+    let (exit, lines) = guest.finish(SEE)?;
+    if exit != Exit::Status(0) {
+        anyhow::bail!("the guest ended with {exit:?}:\n{}", lines.join("\n"));
+    }
+    mdev.remove()?;
+    Ok(steps)
+}
+
+/// Wait until the guest sees what is expected, and print the step.
+fn observe(
+    mdev: &Mdev,
+    guest: &mut Guest,
+    host: &str,
+    expected: &Sees,
+    begin: Instant,
+    limit: Duration,
+) -> Result<Step> {
+    let seen = guest.until(limit, |s| s == expected)?;
+    let milliseconds = begin.elapsed().as_millis();
+    let guest_matrix = mdev.lines("guest_matrix")?;
+    let agrees = guest_matrix == expected.matrix();
+    let passed = seen.is_ok() && agrees;
+    let guest_sees = match seen {
+        Ok(sees) => Some(sees),
+        Err(last) => last,
+    };
+    println!("{} host: {host}", if passed { "ok  " } else { "FAIL" });
+    println!("       guest_matrix: {}", guest_matrix.join(" "));
+    match &guest_sees {
+        Some(sees) => println!(
+            "       guest sees:   {} (control domains {:x?}) after {milliseconds} ms",
+            sees.matrix().join(" "),
+            sees.control_domains
+        ),
+        None => println!("       guest sees:   nothing new within {limit:?}"),
+    }
+    if !passed {
+        println!(
+            "       expected:     {} (control domains {:x?})",
+            expected.matrix().join(" "),
+            expected.control_domains
+        );
+    }
+    Ok(Step {
+        host: host.to_owned(),
+        guest_matrix,
+        expected: expected.clone(),
+        guest_sees,
+        milliseconds,
+        passed,
+    })
+}
+
+fn write(report: &Report, path: &Path) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    let part = path.with_extension("part");
+    std::fs::write(&part, serde_json::to_vec_pretty(report)?)?;
+    Ok(std::fs::rename(&part, path)?)
+}
