@@ -3,7 +3,6 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 STEPS := scripts/steps.sh
-export LINUX QEMU MODULE GDB KEEP FROM LINUX_VERSION QEMU_VERSION VFIO_AP_RS_CACHE JOBS
 
 SETUP := setup=scripts/setup.sh
 # A QEMU of one's own needs no build of ours.

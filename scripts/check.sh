@@ -20,7 +20,7 @@ map() {
   done
   while read -r d; do
     [ -e "$d" ] || { say "README's map names $d, which is not there" && bad=1; }
-  done < <(sed -n '/^## Where things are/,/^## /p' README.md | grep -oE '^\| .[a-z0-9/.-]+' | cut -c4-)
+  done < <(sed -n '/^## Where things are/,/^## /p' README.md | grep -oE '^\| [`][a-z0-9/.-]+' | cut -c4-)
   return $bad
 }
 small_scripts() {

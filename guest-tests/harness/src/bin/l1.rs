@@ -171,7 +171,7 @@ fn run_command(run: &Run) -> Result<ExitCode> {
         bail!("the command could not be started: {why}");
     }
     if exit != Exit::Status(0)
-        && std::env::var_os("KEEP").is_some()
+        && std::env::var_os("KEEP").is_some_and(|k| !k.is_empty())
         && std::io::stdin().is_terminal()
     {
         eprintln!("l1: {exit:?}; the machine is kept, `exit` ends it");
