@@ -30,13 +30,22 @@ pub struct Sees {
 }
 
 impl Sees {
-    /// The APQNs, as `guest_matrix` lists them.
+    /// The lines of `guest_matrix`: APQNs, or what there is of one half.
     pub fn matrix(&self) -> Vec<String> {
-        let queues = self
-            .adapters
-            .iter()
-            .flat_map(|a| self.domains.iter().map(move |d| (a, d)));
-        queues.map(|(a, d)| format!("{a:02x}.{d:04x}")).collect()
+        let domain = |d: &u8| format!(".{d:04x}");
+        if self.adapters.is_empty() {
+            return self.domains.iter().map(domain).collect();
+        }
+        if self.domains.is_empty() {
+            return self.adapters.iter().map(|a| format!("{a:02x}.")).collect();
+        }
+        let of_adapter = |a: &u8| {
+            let a = format!("{a:02x}");
+            self.domains
+                .iter()
+                .map(move |d| format!("{a}{}", domain(d)))
+        };
+        self.adapters.iter().flat_map(of_adapter).collect()
     }
 }
 
@@ -241,6 +250,14 @@ mod tests {
             }
         );
         assert_eq!(sees.matrix(), ["01.0004", "05.0004"]);
+        let half = |adapters, domains| Sees {
+            adapters,
+            domains,
+            control_domains: vec![],
+        };
+        assert_eq!(half(vec![5], vec![]).matrix(), ["05."]);
+        assert_eq!(half(vec![], vec![0x47]).matrix(), [".0047"]);
+        assert!(half(vec![], vec![]).matrix().is_empty());
         assert_eq!(configuration(r#"{"op":"TAPQ"}"#), None);
         assert_eq!(
             configuration(r#"{"op":"QCI","apm":"0x1","aqm":"0x1","adm":"0x1"}"#),

@@ -24,7 +24,7 @@ fn passes(name: &str, args: &[&str]) {
     assert!(output.status.success(), "{text}");
     assert_eq!(report["passed"], true);
     let steps = report["steps"].as_array().unwrap();
-    assert_eq!(steps.len(), 7, "{text}");
+    assert_eq!(steps.len(), 8, "{text}");
     // The guest saw the adapter come and go, not only the host.
     assert_eq!(steps[0]["guest_sees"]["adapters"], serde_json::json!([5]));
     assert_eq!(
@@ -32,6 +32,7 @@ fn passes(name: &str, args: &[&str]) {
         serde_json::json!([1, 5])
     );
     assert_eq!(steps[6]["guest_sees"]["adapters"], serde_json::json!([5]));
+    assert_eq!(steps[7]["guest_sees"]["adapters"], serde_json::json!([]));
 }
 
 #[test]

@@ -142,7 +142,7 @@ fn a_qemu_that_cannot_start_says_why() {
         panic!("QEMU took zero CPUs")
     };
     assert!(matches!(error, Error::QemuDied { .. }), "{error}");
-    assert!(error.to_string().contains("smp"), "{error}");
+    assert!(error.to_string().contains("CPU topology"), "{error}");
 }
 
 #[test]

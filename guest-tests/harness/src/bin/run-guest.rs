@@ -78,6 +78,8 @@ const CHANGES: &[(bool, Resource, u8)] = &[
     (false, Resource::ControlDomain, 5),
     (false, Resource::Domain, 0x47),
     (false, Resource::Adapter, 1),
+    // With the last adapter the guest has seen all it waits for, and ends.
+    (false, Resource::Adapter, 5),
 ];
 /// Name of the matrix device.
 const UUID: &str = "5fb1ad1a-0000-4000-8000-000000000001";
