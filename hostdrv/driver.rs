@@ -7,6 +7,8 @@
 //!   ap_attr_mutex   the AP bus's masks do not change
 //!     plug          one per mdev: its guest's masks are written by one alone
 //!       kvm->lock, pqap_hook_rwsem
+//!     run           one per queue: its reset advances
+//!       Interrupts  one per queue: single instructions
 //!         state     the model; nothing sleeps under it
 //!           task    one per queue
 //! ```
@@ -216,6 +218,10 @@ impl Core {
         if protocol::unbind(self, apqn).is_err() {
             pr_err!("queue {apqn} was taken while in use\n");
         }
+        // while the table has it, a guest that closes waits for this
+        if let Some(queue) = self.queue(apqn) {
+            queue.interrupts().unbind();
+        }
         self.forget(apqn);
     }
 
@@ -232,6 +238,30 @@ impl Core {
     /// The host's configuration changed, or was scanned.
     pub(crate) fn host(&self, event: impl FnOnce(Matrix) -> Event, qci: &Qci) {
         let _ = protocol::handle(self, event(qci.matrix));
+    }
+
+    /// A bound queue.
+    pub(crate) fn queue(&self, apqn: Apqn) -> Option<Arc<Queue>> {
+        let state = self.state.lock();
+        let index = state.queue_index(apqn).ok()?;
+        state.queues.as_slice().get(index).cloned()
+    }
+
+    /// Calls `f`, without a lock, for every queue that is bound all along.
+    pub(crate) fn each_queue(&self, f: impl Fn(&Queue)) {
+        let mut next = 0;
+        while let Some(queue) = self.queue_from(next) {
+            f(&queue);
+            next = u32::from(queue.apqn().to_qid()) + 1;
+        }
+    }
+
+    /// The first bound queue whose number is `qid` or more.
+    fn queue_from(&self, qid: u32) -> Option<Arc<Queue>> {
+        let state = self.state.lock();
+        let queues = state.queues.as_slice();
+        let index = queues.partition_point(|queue| u32::from(queue.apqn().to_qid()) < qid);
+        queues.get(index).cloned()
     }
 
     pub(crate) fn queue_made(&self) {

@@ -4,8 +4,8 @@
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc, Mutex};
 
-use crate::abi::{EventFd, Hook, Kvm, MdevDevice};
-use crate::ap_arch::Matrix;
+use crate::abi::{dbf, EventFd, Hook, Kvm, MdevDevice, Vcpu, VfioDevice};
+use crate::ap_arch::{Apqn, AqicControl, Matrix, QueueStatus, ResponseCode};
 use crate::driver::{to_error, Core};
 use crate::rules::protocol::{self, Driver};
 use crate::rules::{Condition, Event, Limits, MdevId};
@@ -51,10 +51,11 @@ pub(crate) struct Mdev {
     core: Arc<Core>,
     id: MdevId,
     limits: Limits,
+    vfio: VfioDevice,
     #[pin]
     plug: Mutex<Guest>,
     #[pin]
-    hook: Hook,
+    pub(crate) hook: Hook,
 }
 
 impl Mdev {
@@ -63,6 +64,7 @@ impl Mdev {
         id: MdevId,
         limits: Limits,
         device: MdevDevice,
+        vfio: VfioDevice,
     ) -> Result<Arc<Self>> {
         let guest = Guest {
             kvm: None,
@@ -75,6 +77,7 @@ impl Mdev {
                 core,
                 id,
                 limits,
+                vfio,
                 plug <- new_mutex!(guest, "vfio_ap::plug"),
                 hook <- Hook::new(),
             }),
@@ -92,10 +95,6 @@ impl Mdev {
 
     pub(crate) fn limits(&self) -> Limits {
         self.limits
-    }
-
-    pub(crate) fn hook(&self) -> &Hook {
-        &self.hook
     }
 
     /// Runs `f` with the `plug` lock.
@@ -119,6 +118,7 @@ impl Mdev {
     pub(crate) fn close(&self) {
         // without a guest there is nothing to take from it
         let _ = protocol::close(&*self.core, self.id);
+        self.core.each_queue(|queue| queue.interrupts().close(self.vfio));
         let mut guest = self.plug.lock();
         let gone = (
             guest.kvm.take(),
@@ -141,6 +141,35 @@ impl Mdev {
         } else if count == 0 {
             pr_notice!("No device request registered, blocked until released by user\n");
         }
+    }
+
+    /// A CPU of the guest issued PQAP(AQIC).
+    pub(crate) fn aqic(
+        &self,
+        vcpu: &Vcpu<'_>,
+        apqn: Apqn,
+        control: AqicControl,
+        nib: u64,
+    ) -> QueueStatus {
+        let plugged = || self.core.look(|model| model.has_plugged(self.id, apqn));
+        let Some(queue) = self.core.queue(apqn).filter(|_| plugged()) else {
+            let qid = apqn.to_qid().into();
+            dbf::warn(c"Queue %04lx is not the guest's\n", qid, 0, 0);
+            return QueueStatus::of(ResponseCode::NOT_AVAILABLE);
+        };
+        let interrupts = queue.interrupts();
+        if control.ir() {
+            interrupts.enable(vcpu, self.vfio, control.isc(), nib, plugged)
+        } else {
+            interrupts.disable()
+        }
+    }
+
+    /// Memory of the guest is unmapped.
+    pub(crate) fn unmap(&self, iova: u64, length: u64) {
+        let iovas = iova..iova.saturating_add(length);
+        self.core
+            .each_queue(|queue| queue.interrupts().unmap(self.vfio, &iovas));
     }
 
     /// The guest asks for a reset of all its queues.

@@ -13,9 +13,10 @@ use kernel::time::{msecs_to_jiffies, Jiffies};
 use kernel::workqueue::{impl_has_delayed_work, new_delayed_work, DelayedWork, WorkItem};
 
 use crate::abi::insn;
-use crate::ap_arch::Apqn;
+use crate::ap_arch::{Apqn, ResponseCode};
 use crate::driver::Core;
-use crate::rules::{protocol, Epoch, Event, ResetRun, ResetStep};
+use crate::irq::Interrupts;
+use crate::rules::{protocol, Epoch, Event, Outcome, ResetRun, ResetStep};
 
 /// Time between two attempts to reset a queue that did not let itself be reset.
 const RETRY_MS: u32 = 1000;
@@ -35,6 +36,8 @@ pub(crate) struct Queue {
     #[pin]
     run: Mutex<Option<(Epoch, ResetRun)>>,
     looks: Atomic<u32>,
+    #[pin]
+    interrupts: Interrupts,
     #[pin]
     work: DelayedWork<Self>,
 }
@@ -63,6 +66,7 @@ impl Queue {
                 task <- new_mutex!(Task::None, "vfio_ap::Queue::task"),
                 run <- new_mutex!(None, "vfio_ap::Queue::run"),
                 looks: Atomic::new(0),
+                interrupts <- Interrupts::new(*apqn),
                 work <- new_delayed_work!("vfio_ap::Queue::work"),
             }),
             GFP_KERNEL,
@@ -73,6 +77,10 @@ impl Queue {
 
     pub(crate) fn apqn(&self) -> Apqn {
         self.apqn
+    }
+
+    pub(crate) fn interrupts(&self) -> &Interrupts {
+        &self.interrupts
     }
 
     /// Begins a reset, instead of one that runs.
@@ -115,12 +123,16 @@ impl Queue {
             self.looks.store(0, Relaxed);
         }
         if step == ResetStep::Zapq {
-            step = run.zapq(insn::zapq(self.apqn));
+            step = run.zapq(self.interrupts.zapq());
         }
         match step {
             ResetStep::Done(outcome) => {
                 *slot = None;
                 drop(slot);
+                if let Outcome::Completed | Outcome::Failed(ResponseCode::NOT_AVAILABLE) = outcome
+                {
+                    self.interrupts.reset_done();
+                }
                 let done = Event::ResetDone(self.apqn, epoch, outcome);
                 // fails only if the bus took the queue meanwhile
                 let _ = protocol::handle(&*self.core, done);

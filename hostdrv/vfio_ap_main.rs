@@ -24,6 +24,7 @@ mod ap_arch;
 mod attributes;
 mod driver;
 mod guest;
+mod irq;
 mod memory;
 mod queue;
 #[expect(

@@ -28,7 +28,7 @@ impl Drop for Dbf {
 }
 
 /// Logs a warning. `format` takes three numbers, as `%lx` or `%ld`, or fewer.
-pub(super) fn warn(format: &'static CStr, a: i64, b: i64, c: i64) {
+pub(crate) fn warn(format: &'static CStr, a: i64, b: i64, c: i64) {
     const WARN: i32 = 4;
     // SAFETY: The log is registered as long as callbacks can come; the format
     // stays as long as the module, and takes numbers.

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 //! PQAP(AQIC), which KVM passes on to the owner of a guest's AP queues.
 
+use core::mem::offset_of;
+use core::ptr::NonNull;
 
 use kernel::ffi::c_int;
 use kernel::prelude::*;
 use kernel::types::Opaque;
 
-use super::{bindings, dbf};
-use crate::ap_arch::{Apqn, QueueStatus, ResponseCode};
+use super::{bindings, dbf, Vcpu};
+use crate::ap_arch::{Apqn, AqicControl, PqapGr0};
+use crate::guest::Mdev;
 
 /// What KVM is given: the address of this is kept in the machine, and tells the
 /// owner when the machine comes with an instruction.
 #[pin_data]
+#[repr(transparent)]
 pub(crate) struct Hook {
     #[pin]
     entry: Opaque<bindings::crypto_hook>,
@@ -35,24 +39,34 @@ impl Hook {
     }
 }
 
-/// Registers of the instruction. GR1: status.
-const GR0: usize = 0;
-const GR1: usize = 1;
-
-/// A guest issued PQAP(AQIC). KVM holds the machine's hook lock for reading.
+/// A guest issued PQAP(AQIC). KVM holds the machine's hook lock for reading,
+/// and sets the condition code from the status in GR1.
 unsafe extern "C" fn pqap(vcpu: *mut bindings::kvm_vcpu) -> c_int {
-    // SAFETY: KVM passes the CPU that issued the instruction, and waits.
-    let gprs = unsafe { bindings::vfio_ap_vcpu_gprs(vcpu) };
+    let Some(vcpu) = NonNull::new(vcpu) else {
+        return -(bindings::EOPNOTSUPP as c_int);
+    };
+    // SAFETY: KVM passes the CPU that issued the instruction, and waits; the
+    // hook was called, so it is ours.
+    let vcpu = unsafe { Vcpu::new(vcpu) };
     // SAFETY: The CPU has sixteen registers, and is stopped.
-    let gr0 = unsafe { gprs.add(GR0).read() };
-    let apqn = Apqn::from_qid(gr0 as u16);
-    // SAFETY: As above.
-    if !unsafe { bindings::vfio_ap_vcpu_has_aiv(vcpu) } {
-        dbf::warn(c"AIV facility not installed: apqn=0x%04lx\n", apqn.to_qid().into(), 0, 0);
+    let gprs: &mut [u64; 16] = unsafe { &mut *bindings::vfio_ap_vcpu_gprs(vcpu.as_ptr()).cast() };
+    let apqn = PqapGr0(gprs[0]).apqn();
+    // SAFETY: The CPU is stopped.
+    if !unsafe { bindings::vfio_ap_vcpu_has_aiv(vcpu.as_ptr()) } {
+        log_no_aiv(apqn);
         return -(bindings::EOPNOTSUPP as c_int);
     }
-    let status = QueueStatus::of(ResponseCode::NOT_AVAILABLE);
-    // SAFETY: As above.
-    unsafe { gprs.add(GR1).write(status.0 as usize) };
+    // SAFETY: The lock that KVM holds keeps the hook.
+    let hook = unsafe { bindings::vfio_ap_vcpu_hook(vcpu.as_ptr()) };
+    // SAFETY: The hook is the field of that name, and transparent, of a mdev
+    // that is open, and so exists.
+    let mdev = unsafe { &*hook.byte_sub(offset_of!(Mdev, hook)).cast::<Mdev>() };
+    let status = mdev.aqic(&vcpu, apqn, AqicControl(gprs[1]), gprs[2]);
+    gprs[1] = status.0.into();
     0
+}
+
+fn log_no_aiv(apqn: Apqn) {
+    let qid = apqn.to_qid().into();
+    dbf::warn(c"AIV facility not installed: apqn=0x%04lx\n", qid, 0, 0);
 }

@@ -4,7 +4,7 @@
 use kernel::error::{to_result, Result};
 
 use super::bindings;
-use crate::ap_arch::{Apqn, Qci, QueueStatus, QCI_LEN};
+use crate::ap_arch::{AqicControl, Apqn, Qci, QueueStatus, QCI_LEN};
 
 /// Whether the machine has AP instructions.
 pub(crate) fn available() -> bool {
@@ -24,6 +24,14 @@ pub(crate) fn zapq(apqn: Apqn) -> QueueStatus {
     // SAFETY: As for TAPQ; what the queue held is the driver's to destroy,
     // since the queue is bound to it.
     QueueStatus(unsafe { bindings::vfio_ap_zapq(apqn.to_qid()) })
+}
+
+/// AP queue interruption control. `nib` is an absolute address, of a byte that
+/// stays until interrupts are off again.
+pub(crate) fn aqic(apqn: Apqn, control: AqicControl, nib: u64) -> QueueStatus {
+    // SAFETY: As for TAPQ; where the byte and the guest's area come from, they
+    // are held until the queue no longer uses them (`irq`).
+    QueueStatus(unsafe { bindings::vfio_ap_aqic(apqn.to_qid(), control.0, nib) })
 }
 
 /// Query configuration information.

@@ -18,7 +18,7 @@ use kernel::sync::{Arc, ArcBorrow};
 use kernel::types::ForeignOwnable;
 
 use super::matrix_dev::MatrixDevice;
-use super::{bindings, sysfs, vfio, Kvm};
+use super::{bindings, sysfs, vfio, Kvm, VfioDevice};
 use crate::driver::Core;
 use crate::guest::Mdev;
 
@@ -206,7 +206,8 @@ unsafe extern "C" fn probe(mdev: *mut bindings::mdev_device) -> c_int {
             .core
             .create(|id, limits| {
                 let device = MdevDevice(NonNull::new(device).ok_or(EINVAL)?);
-                Mdev::new(context.core.clone(), id, limits, device)
+                let vfio = VfioDevice::new(NonNull::new(vfio).ok_or(EINVAL)?);
+                Mdev::new(context.core.clone(), id, limits, device, vfio)
             })
             .and_then(|mdev| {
                 let id = mdev.id();
@@ -267,6 +268,6 @@ pub(super) unsafe fn machine(vfio: *mut bindings::vfio_device) -> Result<Option<
     let mdev = unsafe { of_vfio(vfio) };
     // SAFETY: VFIO keeps the machine; the hook is part of the mdev, which drops
     // the result when the device is closed, before it is released.
-    unsafe { Kvm::attach(kvm, mdev.hook().as_ptr()) }
+    unsafe { Kvm::attach(kvm, mdev.hook.as_ptr()) }
 }
 

@@ -7,10 +7,11 @@
 
 pub(crate) mod ap_bus;
 mod bindings;
-mod dbf;
+pub(crate) mod dbf;
 mod eventfd;
 mod hook;
 pub(crate) mod insn;
+mod irq;
 mod kvm;
 pub(crate) mod matrix_dev;
 pub(crate) mod mdev;
@@ -21,6 +22,7 @@ mod workqueue;
 pub(crate) use dbf::Dbf;
 pub(crate) use eventfd::EventFd;
 pub(crate) use hook::Hook;
+pub(crate) use irq::{Gisc, Pin, Vcpu, VfioDevice};
 pub(crate) use kvm::Kvm;
 pub(crate) use mdev::MdevDevice;
 pub(crate) use workqueue::WorkQueue;

@@ -60,8 +60,10 @@ unsafe extern "C" fn request(vfio: *mut bindings::vfio_device, count: c_uint) {
     unsafe { mdev::of_vfio(vfio) }.request(count);
 }
 
-/// Interrupts are not set up for guests, so no memory is pinned.
-unsafe extern "C" fn dma_unmap(_vfio: *mut bindings::vfio_device, _iova: u64, _length: u64) {}
+unsafe extern "C" fn dma_unmap(vfio: *mut bindings::vfio_device, iova: u64, length: u64) {
+    // SAFETY: VFIO passes a device of ours.
+    unsafe { mdev::of_vfio(vfio) }.unmap(iova, length);
+}
 
 unsafe extern "C" fn ioctl(
     vfio: *mut bindings::vfio_device,

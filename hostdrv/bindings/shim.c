@@ -8,6 +8,7 @@
 #include <linux/sched/signal.h>
 #include <linux/string.h>
 #include <linux/vfio.h>
+#include <asm/uv.h>
 #include <asm/ap.h>
 #include <asm/debug.h>
 #include <asm/facility.h>
@@ -38,6 +39,13 @@ u32 vfio_ap_tapq(u16 qid)
 u32 vfio_ap_zapq(u16 qid)
 {
 	return status_word(ap_zapq(qid, 0));
+}
+
+u32 vfio_ap_aqic(u16 qid, u64 control, u64 nib)
+{
+	union ap_qirq_ctrl ctrl = { .value = control };
+
+	return status_word(ap_aqic(qid, ctrl, nib));
 }
 
 int vfio_ap_qci(struct ap_config_info *info)
@@ -87,11 +95,16 @@ void vfio_ap_kvm_set_masks(struct kvm *kvm, unsigned long *apm,
 	mutex_unlock(&kvm->lock);
 }
 
-/* The hook's operands, and the place for its answer */
-
-unsigned long *vfio_ap_vcpu_gprs(struct kvm_vcpu *vcpu)
+u64 vfio_ap_kvm_gisa(struct kvm *kvm)
 {
-	return (unsigned long *)vcpu->run->s.regs.gprs;
+	return virt_to_phys(kvm->arch.gisa_int.origin);
+}
+
+/* The hook: operands, and what they may name */
+
+u64 *vfio_ap_vcpu_gprs(struct kvm_vcpu *vcpu)
+{
+	return vcpu->run->s.regs.gprs;
 }
 
 bool vfio_ap_vcpu_has_aiv(struct kvm_vcpu *vcpu)
@@ -99,9 +112,25 @@ bool vfio_ap_vcpu_has_aiv(struct kvm_vcpu *vcpu)
 	return vcpu->arch.sie_block->eca & ECA_AIV;
 }
 
+struct kvm *vfio_ap_vcpu_kvm(struct kvm_vcpu *vcpu)
+{
+	return vcpu->kvm;
+}
+
 crypto_hook *vfio_ap_vcpu_hook(struct kvm_vcpu *vcpu)
 {
 	return vcpu->kvm->arch.crypto.pqap_hook;
+}
+
+bool vfio_ap_vcpu_has_gpa(struct kvm_vcpu *vcpu, u64 gpa)
+{
+	return kvm_s390_is_gpa_in_memslot(vcpu->kvm, gpa);
+}
+
+bool vfio_ap_vcpu_shares(struct kvm_vcpu *vcpu, u64 phys)
+{
+	return !kvm_s390_pv_cpu_is_protected(vcpu) ||
+	       !uv_pin_shared(phys & PAGE_MASK);
 }
 
 /* Device core and VFIO: inlines */
@@ -109,6 +138,16 @@ crypto_hook *vfio_ap_vcpu_hook(struct kvm_vcpu *vcpu)
 void vfio_ap_put_vfio(struct vfio_device *vdev)
 {
 	vfio_put_device(vdev);
+}
+
+bool vfio_ap_pin(struct vfio_device *vdev, u64 iova, u64 *phys)
+{
+	struct page *page;
+
+	if (vfio_pin_pages(vdev, iova, 1, IOMMU_READ | IOMMU_WRITE, &page) != 1)
+		return false;
+	*phys = page_to_phys(page) | offset_in_page(iova);
+	return true;
 }
 
 void vfio_ap_eventfd_signal(struct eventfd_ctx *ctx)

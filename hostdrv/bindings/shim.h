@@ -10,14 +10,20 @@
 bool vfio_ap_available(void);
 u32 vfio_ap_tapq(u16 qid);
 u32 vfio_ap_zapq(u16 qid);
+u32 vfio_ap_aqic(u16 qid, u64 control, u64 nib);
 int vfio_ap_qci(struct ap_config_info *info);
 int vfio_ap_kvm_attach(struct kvm *kvm, crypto_hook *hook);
 void vfio_ap_kvm_detach(struct kvm *kvm);
 void vfio_ap_kvm_set_masks(struct kvm *kvm, unsigned long *apm,
 			   unsigned long *aqm, unsigned long *adm);
-unsigned long *vfio_ap_vcpu_gprs(struct kvm_vcpu *vcpu);
+u64 vfio_ap_kvm_gisa(struct kvm *kvm);
+u64 *vfio_ap_vcpu_gprs(struct kvm_vcpu *vcpu);
 bool vfio_ap_vcpu_has_aiv(struct kvm_vcpu *vcpu);
+struct kvm *vfio_ap_vcpu_kvm(struct kvm_vcpu *vcpu);
 crypto_hook *vfio_ap_vcpu_hook(struct kvm_vcpu *vcpu);
+bool vfio_ap_vcpu_has_gpa(struct kvm_vcpu *vcpu, u64 gpa);
+bool vfio_ap_vcpu_shares(struct kvm_vcpu *vcpu, u64 phys);
+bool vfio_ap_pin(struct vfio_device *vdev, u64 iova, u64 *phys);
 void vfio_ap_put_vfio(struct vfio_device *vdev);
 void vfio_ap_eventfd_signal(struct eventfd_ctx *ctx);
 bool vfio_ap_being_killed(void);
