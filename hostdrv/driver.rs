@@ -165,29 +165,39 @@ impl Core {
                 .iter()
                 .find_map(|&(apm, aqm)| model.sharer(Some(id), apm, aqm))
         });
-        let Some((_, shared)) = sharer else { return };
-        if let Some(first) = shared.apqns().next() {
-            let count = shared.queue_count();
-            pr_warn!(
-                "Userspace may not assign queue {first} to mdev: already assigned to another ({count} in all)\n"
-            );
-        }
+        let Some((holder, shared)) = sharer else {
+            return;
+        };
+        let (Some(first), Some(mdev), Some(holder)) =
+            (shared.apqns().next(), self.mdev(id), self.mdev(holder))
+        else {
+            return;
+        };
+        dev_warn!(
+            mdev.device(),
+            "Userspace may not assign queue {first}{} to mdev: already assigned to {}\n",
+            More(&shared),
+            holder.device().name()
+        );
     }
 
     /// The AP bus asks whether it may give queues to the host's drivers.
     pub(crate) fn in_use(&self, apm: Apm, aqm: Aqm) -> Result {
-        match self.look(|model| model.sharer(None, apm, aqm)) {
-            None => Ok(()),
-            Some((_, shared)) => {
-                if let Some(first) = shared.apqns().next() {
-                    let count = shared.queue_count();
-                    pr_warn!(
-                        "Can not reserve queue {first} for host driver: in use by mdev ({count} in all)\n"
-                    );
-                }
-                Err(to_error(Errno::Eaddrinuse))
-            }
+        let Some((holder, shared)) = self.look(|model| model.sharer(None, apm, aqm)) else {
+            return Ok(());
+        };
+        if let (Some(first), Some(mdev)) = (shared.apqns().next(), self.mdev(holder)) {
+            dev_warn!(
+                mdev.device(),
+                "Can not reserve queue {first}{} for host driver: in use by mdev\n",
+                More(&shared)
+            );
         }
+        Err(to_error(Errno::Eaddrinuse))
+    }
+
+    fn mdev(&self, id: MdevId) -> Option<Arc<Mdev>> {
+        self.state.lock().mdev(id).cloned()
     }
 
     /// The AP bus gives the driver a queue.
@@ -347,8 +357,7 @@ impl Driver for Core {
     }
 
     fn with_plug(&self, mdev: MdevId, f: &mut dyn FnMut(&mut Guest)) {
-        let mdev = self.state.lock().mdev(mdev).cloned();
-        if let Some(mdev) = mdev {
+        if let Some(mdev) = self.mdev(mdev) {
             mdev.with_guest(f);
         }
     }
@@ -389,6 +398,18 @@ impl Driver for Core {
                 fsleep(Delta::from_millis(LOOK_MS.into()));
                 state = self.state.lock();
             }
+        }
+    }
+}
+
+/// How many queues of a matrix a message leaves out.
+struct More<'a>(&'a Matrix);
+
+impl kernel::fmt::Display for More<'_> {
+    fn fmt(&self, f: &mut kernel::fmt::Formatter<'_>) -> kernel::fmt::Result {
+        match self.0.queue_count() {
+            0 | 1 => Ok(()),
+            count => write!(f, " and {} more", count - 1),
         }
     }
 }

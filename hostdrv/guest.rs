@@ -51,6 +51,7 @@ pub(crate) struct Mdev {
     core: Arc<Core>,
     id: MdevId,
     limits: Limits,
+    device: MdevDevice,
     vfio: VfioDevice,
     #[pin]
     plug: Mutex<Guest>,
@@ -70,13 +71,14 @@ impl Mdev {
             kvm: None,
             request: None,
             config_change: None,
-            device,
+            device: device.clone(),
         };
         Arc::pin_init(
             pin_init!(Self {
                 core,
                 id,
                 limits,
+                device,
                 vfio,
                 plug <- new_mutex!(guest, "vfio_ap::plug"),
                 hook <- Hook::new(),
@@ -91,6 +93,11 @@ impl Mdev {
 
     pub(crate) fn id(&self) -> MdevId {
         self.id
+    }
+
+    /// For messages about it.
+    pub(crate) fn device(&self) -> &kernel::device::Device {
+        self.device.device()
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -135,11 +142,14 @@ impl Mdev {
         let guest = self.plug.lock();
         if let Some(eventfd) = &guest.request {
             if count % 10 == 0 {
-                pr_notice!("Relaying device request to user (#{count})\n");
+                dev_notice!(self.device(), "Relaying device request to user (#{count})\n");
             }
             eventfd.signal();
         } else if count == 0 {
-            pr_notice!("No device request registered, blocked until released by user\n");
+            dev_notice!(
+                self.device(),
+                "No device request registered, blocked until released by user\n"
+            );
         }
     }
 

@@ -14,6 +14,7 @@ use core::ptr::{null, null_mut, NonNull};
 use kernel::error::{from_err_ptr, from_result, to_result, Result};
 use kernel::ffi::{c_int, c_void};
 use kernel::prelude::*;
+use kernel::sync::aref::ARef;
 use kernel::sync::{Arc, ArcBorrow};
 use kernel::types::ForeignOwnable;
 
@@ -34,28 +35,37 @@ struct Device {
 }
 const _: () = assert!(offset_of!(Device, vfio) == 0);
 
-/// The device of an mdev, to be told of changes.
-///
-/// # Invariants
-///
-/// The device stays as long as the mdev is registered with VFIO, that is, as
-/// long as there is anything to tell.
-pub(crate) struct MdevDevice(NonNull<bindings::device>);
-
-// SAFETY: The functions used lock for themselves.
-unsafe impl Send for MdevDevice {}
+/// The device of an mdev, to be told of changes, and to be named in messages.
+#[derive(Clone)]
+pub(crate) struct MdevDevice(ARef<kernel::device::Device>);
 
 impl MdevDevice {
+    /// # Safety
+    ///
+    /// `device` is a device that stays during the call.
+    unsafe fn new(device: *mut bindings::device) -> Self {
+        // SAFETY: By the demand on the caller.
+        Self(unsafe { <kernel::device::Device>::from_raw(device) }.into())
+    }
+
+    /// The device itself.
+    pub(crate) fn device(&self) -> &kernel::device::Device {
+        &self.0
+    }
+
     /// Wakes those who poll `guest_matrix`, and sends a uevent.
     pub(crate) fn tell_matrix_changed(&self) {
-        // SAFETY: By the invariant the device exists; the object is part of it.
-        let kobject = unsafe { &raw mut (*self.0.as_ptr()).kobj };
+        let device: *const kernel::device::Device = &*self.0;
+        let device = device.cast::<bindings::device>().cast_mut();
+        // SAFETY: A reference to the device is held, of which the kernel crate's
+        // type is a transparent form; the object is part of it.
+        let kobject = unsafe { &raw mut (*device).kobj };
         let name = c"guest_matrix".as_char_ptr();
-        // SAFETY: By the invariant; the name is a string.
+        // SAFETY: As above; the name is a string.
         unsafe { bindings::sysfs_notify(kobject, null(), name) };
         let mut env = [c"GUEST_MATRIX=changed".as_char_ptr().cast_mut(), null_mut()];
         let action = bindings::kobject_action_KOBJ_CHANGE;
-        // SAFETY: By the invariant; the environment ends with a null.
+        // SAFETY: As above; the environment ends with a null.
         unsafe { bindings::kobject_uevent_env(kobject, action, env.as_mut_ptr()) };
     }
 }
@@ -205,7 +215,8 @@ unsafe extern "C" fn probe(mdev: *mut bindings::mdev_device) -> c_int {
         let registered = context
             .core
             .create(|id, limits| {
-                let device = MdevDevice(NonNull::new(device).ok_or(EINVAL)?);
+                // SAFETY: The mdev core keeps the device while it is probed.
+                let device = unsafe { MdevDevice::new(device) };
                 let vfio = VfioDevice::new(NonNull::new(vfio).ok_or(EINVAL)?);
                 Mdev::new(context.core.clone(), id, limits, device, vfio)
             })
