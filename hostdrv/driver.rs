@@ -283,12 +283,16 @@ impl Core {
         self.progress.notify_all();
     }
 
-    /// Waits until no work item has a queue any more.
-    pub(crate) fn wait_no_queues(&self) {
+    /// Waits for the end of everything that was begun for queues, all of which
+    /// were given back. After that no work item has a part of the driver.
+    pub(crate) fn stop(&self) {
         let mut state = self.state.lock();
         while state.live > 0 {
             self.progress.wait(&mut state);
         }
+        drop(state);
+        // the item that had the last queue may not have returned yet
+        self.workqueue.drain();
     }
 
     /// Makes sure that a table has room for one more, unless another takes it.

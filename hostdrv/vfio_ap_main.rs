@@ -87,6 +87,6 @@ impl Drop for VfioAp {
     fn drop(&mut self) {
         self.mdevs = None;
         self.bus = None;
-        self.core.wait_no_queues();
+        self.core.stop();
     }
 }

@@ -8,8 +8,8 @@ use kernel::workqueue;
 
 use super::bindings;
 
-/// A work queue. Dropping it waits for what runs; nothing may be left that
-/// would be queued later.
+/// A work queue. Dropping it waits for what runs, so it must not be dropped by
+/// what runs on it; nothing may be left that would be queued later.
 ///
 /// # Invariants
 ///
@@ -36,6 +36,12 @@ impl WorkQueue {
     pub(crate) fn queue(&self) -> &workqueue::Queue {
         // SAFETY: By the invariant it stays as long as `self`.
         unsafe { workqueue::Queue::from_raw(self.0.as_ptr()) }
+    }
+
+    /// Waits until nothing runs, and nothing is left of what ran.
+    pub(crate) fn drain(&self) {
+        // SAFETY: By the invariant it exists.
+        unsafe { bindings::drain_workqueue(self.0.as_ptr()) };
     }
 }
 
