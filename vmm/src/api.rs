@@ -26,7 +26,6 @@ use crate::config::ApConfig;
 
 const CLIENTS_MAX: usize = 8;
 const LINE_MAX: usize = 64 * 1024;
-const LISTENER: u64 = 0;
 
 /// A control request.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -118,23 +117,27 @@ impl Api {
         Ok(api)
     }
 
+    /// All files count alike: [`Self::serve`] looks at each.
     fn watch(&self, fd: RawFd) -> io::Result<()> {
-        let event = EpollEvent::new(EventSet::IN, LISTENER);
+        let event = EpollEvent::new(EventSet::IN, 0);
         self.epoll.ctl(ControlOperation::Add, fd, event)
     }
 
     /// Takes new clients and serves complete requests.
-    pub fn serve<C: Control>(&mut self, control: &mut C) -> Result<(), ApiError> {
+    ///
+    /// A client that cannot be served is dropped; that ends no machine.
+    pub fn serve<C: Control>(&mut self, control: &mut C) {
         while let Ok((stream, _)) = self.listener.accept() {
-            if self.clients.len() < CLIENTS_MAX && stream.set_nonblocking(true).is_ok() {
-                self.watch(stream.as_raw_fd()).map_err(ApiError::Watch)?;
+            let ready = stream
+                .set_nonblocking(true)
+                .and_then(|()| self.watch(stream.as_raw_fd()));
+            if self.clients.len() < CLIENTS_MAX && ready.is_ok() {
                 let input = Vec::new();
                 self.clients.push(Client { stream, input });
             }
         }
         self.clients
             .retain_mut(|client| client.serve(control).is_ok());
-        Ok(())
     }
 }
 
@@ -202,3 +205,6 @@ fn answer<C: Control>(line: &[u8], control: &mut C) -> Value {
         Err(error) => json!({"error": crate::chain(&error)}),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,8 +19,7 @@ use serde::{Deserialize, Serialize};
 
 /// Smallest guest: the image, its decompression and a RAM disk need that.
 const MEMORY_MIN: ByteSize = ByteSize(64 << 20);
-/// The RAM disk, SCCBs and the prefix area must lie below 2 GiB; storage may
-/// be larger, but KVM's limit attribute and page tables are then untested.
+/// Largest guest: far from where sums of addresses could overflow.
 const MEMORY_MAX: ByteSize = ByteSize(1 << 40);
 
 const CPUS_MAX: u16 = 1;

@@ -17,7 +17,6 @@
 
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -91,6 +90,7 @@ pub struct EventLoop {
     signals: SignalFd,
     timer: TimerFd,
     api: Option<Api>,
+    asked: bool,
     stopping: bool,
 }
 
@@ -114,6 +114,7 @@ impl EventLoop {
             timer: TimerFd::new().map_err(|e| system("make a timer")(io::Error::from(e)))?,
             api: config.api_socket.as_deref().map(Api::new).transpose()?,
             signals,
+            asked: false,
             stopping: false,
         };
         this.watch(Source::Signal, &this.signals)?;
@@ -185,16 +186,20 @@ impl EventLoop {
                     .map_err(|e| system("read the timer")(io::Error::from(e)))?;
                 notify(machine, NotifyReason::Trailing)
             }
+            // a device that has just gone may have left an event behind
             Source::Request => {
-                if let Some(ap) = machine.ap() {
-                    drain(&ap.request);
-                    machine.shared.log.emit(Event::Request { id: &ap.id });
-                }
-                self.detach(machine)?;
-                Ok(())
+                let Some(ap) = machine.ap() else {
+                    return Ok(());
+                };
+                drain(&ap.request);
+                machine.shared.log.emit(Event::Request { id: &ap.id });
+                self.detach(machine).map(|_| ())
             }
             Source::CfgChg => {
-                let count = machine.ap().map_or(0, |ap| drain(&ap.cfg_chg));
+                let Some(ap) = machine.ap() else {
+                    return Ok(());
+                };
+                let count = drain(&ap.cfg_chg);
                 machine.shared.log.emit(Event::CfgChg { count });
                 self.notify_change(machine, NotifyReason::CfgChg)
             }
@@ -203,12 +208,12 @@ impl EventLoop {
                 let Some(mut api) = self.api.take() else {
                     return Ok(());
                 };
-                let result = api.serve(&mut Handler {
+                api.serve(&mut Handler {
                     events: self,
                     machine,
                 });
                 self.api = Some(api);
-                Ok(result?)
+                Ok(())
             }
             Source::CpuEnded => Ok(()),
         }
@@ -248,8 +253,7 @@ impl EventLoop {
 
     /// Asks the guest to shut down; stops it if asked before or deaf.
     fn quiesce(&mut self, machine: &Machine) -> Result<(), LoopError> {
-        static ASKED: AtomicBool = AtomicBool::new(false);
-        let again = ASKED.swap(true, Ordering::Relaxed);
+        let again = std::mem::replace(&mut self.asked, true);
         let listens = machine.shared.quiesce().map_err(MachineError::from)?;
         self.stopping = again || !listens;
         Ok(())

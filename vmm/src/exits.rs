@@ -73,7 +73,12 @@ pub enum Instruction {
         function: Storage,
     },
     /// SIGNAL PROCESSOR.
-    SignalProcessor,
+    SignalProcessor {
+        /// Takes the status.
+        status: Reg,
+        /// Its low byte is the order.
+        order: Storage,
+    },
     /// Anything else: an operation exception in the guest.
     Other,
 }
@@ -163,7 +168,7 @@ fn decode_instruction(ipa: u16, ipb: u32) -> Instruction {
         },
         0xb25f => Instruction::ChannelSubsystemCall { block: r1_rre },
         0xb239 => Instruction::StoreChannelReportWord(Storage::from_ipb(ipb)),
-        // CSCH HSCH MSCH SSCH STSCH TSCH, RSCH, XSCH
+        // CSCH HSCH MSCH SSCH STSCH TSCH RSCH XSCH
         0xb230..=0xb235 | 0xb238 | 0xb276 => Instruction::Subchannel,
         0xb23c => Instruction::SetChannelMonitor,
         // RCHP, SIGA
@@ -173,7 +178,10 @@ fn decode_instruction(ipa: u16, ipb: u32) -> Instruction {
             r3: Reg::new(ipa as u8),
             function: Storage::from_ipb(ipb),
         },
-        0xae00..=0xaeff => Instruction::SignalProcessor,
+        0xae00..=0xaeff => Instruction::SignalProcessor {
+            status: Reg::new((ipa >> 4) as u8),
+            order: Storage::from_ipb(ipb),
+        },
         _ => Instruction::Other,
     }
 }

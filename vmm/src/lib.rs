@@ -14,6 +14,7 @@
 //! and VFIO exists on s390x only. Unsafe code is in `kvm` alone.
 
 pub mod ap;
+pub mod api;
 pub mod boot;
 pub mod cli;
 pub mod config;
@@ -25,9 +26,8 @@ pub mod exits;
 pub mod outcome;
 pub mod program;
 pub mod report;
+pub mod sigp;
 
-#[cfg(target_arch = "s390x")]
-pub mod api;
 #[cfg(target_arch = "s390x")]
 pub mod event_loop;
 #[cfg(target_arch = "s390x")]

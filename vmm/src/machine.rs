@@ -2,8 +2,8 @@
 //! A machine: built in the order KVM wants, run, taken down.
 //!
 //! ```text
-//!   VM -> vector registers -> storage limit -> storage -> CPU model -> AP
-//!   interpretation -> VFIO device -> CPU -> kernel -> AP device -> run
+//!   VM -> vector registers -> storage limit -> storage -> AP interpretation
+//!   -> CPU model -> VFIO device -> CPU -> kernel -> AP device -> run
 //! ```
 //!
 //! Everything before the CPU is frozen once it exists. The AP device comes
@@ -242,17 +242,23 @@ impl Drop for Machine {
 
 /// Gives the guest the host's CPU, with AP if wanted and possible.
 fn set_cpu_model(vm: &Vm, config: &VmConfig) -> Result<ApFacilities, MachineError> {
+    let wanted = config.ap_instructions != ApInstructions::Off;
+    let interpreted = wanted && vm.enable_ap_interpretation()?;
     let host = vm.machine_model()?;
     let mut model = vm.cpu_model()?;
-    let wanted = config.ap_instructions != ApInstructions::Off;
-    let ap = cpu_model::edit(&mut model.fac_list, &host.fac_mask, &host.fac_list, wanted);
+    // facilities without interpretation would promise what is not there
+    let ap = cpu_model::edit(
+        &mut model.fac_list,
+        &host.fac_mask,
+        &host.fac_list,
+        interpreted,
+    );
     vm.set_cpu_model(&model)?;
-    let usable = wanted && vm.enable_ap_interpretation()? && ap.usable();
     let needed = config.ap_instructions == ApInstructions::On || config.ap.is_some();
-    if needed && !usable {
+    if needed && !ap.usable() {
         return Err(MachineError::NoAp);
     }
-    if wanted && !usable {
+    if wanted && !ap.usable() {
         tracing::info!("the host has no AP: the guest gets no AP instructions");
     }
     Ok(ap)

@@ -17,6 +17,7 @@ use crate::outcome::{Crash, Outcome};
 use crate::program::ProgramInterrupt;
 use crate::report::Event;
 use crate::shared::Shared;
+use crate::sigp;
 
 const PROBLEM_STATE: u64 = 1 << 48;
 
@@ -61,6 +62,7 @@ impl CpuLoop {
         while !self.stop.load(Ordering::Acquire) {
             let ended = match self.vcpu.run()? {
                 RunExit::Intercept { code, ipa, ipb } => self.exit(decode(code, ipa, ipb))?,
+                RunExit::TestSubchannel => self.instruction(Instruction::Subchannel)?,
                 RunExit::Reset => Some(Outcome::Reset),
                 RunExit::Interrupted => None,
                 RunExit::Unexpected(reason) => {
@@ -117,8 +119,8 @@ impl CpuLoop {
             Instruction::StoreChannelReportWord(operand) => self.stcrw(operand, mask),
             Instruction::Subchannel => Ok(self.subchannel()),
             Instruction::SetChannelMonitor => Ok(Completion::Done),
-            // one CPU: none else to signal
-            Instruction::NotOperational | Instruction::SignalProcessor => Ok(Completion::Cc(3)),
+            Instruction::NotOperational => Ok(Completion::Cc(3)),
+            Instruction::SignalProcessor { status, order } => Ok(self.signal(status, order)),
             Instruction::Diagnose { r1, r3, function } => self.diagnose(r1, r3, function),
             Instruction::Other => Ok(Completion::Interrupt(ProgramInterrupt::Operation)),
         }
@@ -190,6 +192,19 @@ impl CpuLoop {
             Completion::Cc(3)
         } else {
             Completion::Interrupt(ProgramInterrupt::Operand)
+        }
+    }
+
+    fn signal(&mut self, status: Reg, order: Storage) -> Completion {
+        let gprs = self.vcpu.gprs();
+        // the order is a byte
+        match sigp::signal(order.value(gprs) as u8) {
+            sigp::Answer::Accepted => Completion::Cc(0),
+            sigp::Answer::Stored(word) => {
+                let register = &mut gprs[status.index()];
+                *register = *register & !0xffff_ffff | u64::from(word);
+                Completion::Cc(1)
+            }
         }
     }
 

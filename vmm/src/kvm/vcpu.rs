@@ -35,6 +35,9 @@ pub enum RunExit {
         /// The next four.
         ipb: u32,
     },
+    /// TSCH. KVM looked for an interrupt of the subchannel first; there is
+    /// none to give back, as no subchannel ever has one.
+    TestSubchannel,
     /// The guest asked for a reset.
     Reset,
     /// A signal, or [`Kick::kick`].
@@ -149,6 +152,7 @@ impl Vcpu {
     pub fn run(&mut self) -> Result<RunExit> {
         match self.fd.run() {
             Ok(VcpuExit::S390Sieic) => Ok(self.intercept()),
+            Ok(VcpuExit::S390Tsch) => Ok(RunExit::TestSubchannel),
             Ok(VcpuExit::S390Reset) => Ok(RunExit::Reset),
             Ok(VcpuExit::Intr) => Ok(RunExit::Interrupted),
             Ok(_) => Ok(RunExit::Unexpected(self.fd.get_kvm_run().exit_reason)),
