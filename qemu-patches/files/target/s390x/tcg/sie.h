@@ -10,6 +10,7 @@
 #ifndef TARGET_S390X_TCG_SIE_H
 #define TARGET_S390X_TCG_SIE_H
 
+#include "system/tcg.h"
 #include "sie-sd.h"
 
 /*
@@ -87,9 +88,15 @@ typedef struct S390SIEAPView {
 bool s390_sie_ap_masks(CPUS390XState *env, S390SIEAPView *view);
 bool s390_sie_ap_intercepts(CPUS390XState *env, uint64_t insn);
 
-/* Storage at a lowcore offset, of the guest if one is running */
+/* sie-lowcore.c: store an interruption parameter */
 void s390_lowcore_store(CPUS390XState *env, uint32_t off, int size,
                         uint64_t val);
+
+/* Constant without TCG, so that files built in any case need no stubs */
+static inline bool s390_sie_active(const CPUS390XState *env)
+{
+    return tcg_enabled() && env->sie.active;
+}
 
 /* The host's PSW mask and control registers: they enable host interrupts */
 static inline uint64_t s390_host_psw_mask(const CPUS390XState *env)
