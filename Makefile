@@ -31,8 +31,10 @@ test: ## everything that can be proven in minutes, with all set-up
 check: ## format, lints, scripts, licences, documentation's folder map
 	@scripts/check.sh
 
-bench: l1 ## measured figures, side by side, into target/bench.json
+bench: ## measured figures, side by side, into target/bench.json
+	@$(STEPS) $(ALL_STEPS)
 	@target/debug/l1 bench-boot
+	@target/debug/run-guest --bench 3
 
 nightly: ## what does not fit in test: the debug kernel's run
 	@$(STEPS) $(ALL_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \

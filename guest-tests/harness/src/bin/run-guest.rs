@@ -5,6 +5,7 @@
 
 use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
+use harness::bench::{self, Entry};
 use harness::guest::{Guest, Kind, Sees};
 use harness::mdev::{self, Mdev, Resource};
 use harness::{Config, Driver, Exit, Machine, config};
@@ -29,6 +30,10 @@ struct Cli {
     /// Where the report goes
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Run both drivers in turn so many times and record their figures in
+    /// target/bench.json
+    #[arg(long, value_name = "ROUNDS")]
+    bench: Option<usize>,
     /// Expect an adapter the guest does not have, to see the run fail
     #[arg(long, hide = true)]
     wrong_expectation: bool,
@@ -88,7 +93,12 @@ const SEE: Duration = Duration::from_secs(10);
 const BOOT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    let cli = Cli::parse();
+    let result = match cli.bench {
+        Some(rounds) => bench(&cli, rounds),
+        None => run(&cli),
+    };
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(e) => {
@@ -99,8 +109,66 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<bool> {
+    let (kernel, steps) = run_steps(cli, cli.driver)?;
+    let passed = steps.iter().all(|s| s.passed);
+    let report = Report {
+        driver: cli.driver,
+        guest: cli.guest,
+        kernel,
+        steps,
+        passed,
+    };
+    let default = config::project_root().join("target/run-guest/report.json");
+    let path = cli.report.clone().unwrap_or(default);
+    write(&report, &path).with_context(|| path.display().to_string())?;
+    println!(
+        "{}: {} steps; report: {}",
+        if passed { "PASS" } else { "FAIL" },
+        report.steps.len(),
+        path.display()
+    );
+    Ok(passed)
+}
+
+/// Both drivers in turn, so that what else the machine does hits both alike.
+fn bench(cli: &Cli, rounds: usize) -> Result<bool> {
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..rounds.max(1) {
+        for (driver, times) in [DriverName::Rust, DriverName::C]
+            .into_iter()
+            .zip(&mut times)
+        {
+            let (_, steps) = run_steps(cli, driver)?;
+            if steps.iter().any(|s| !s.passed) {
+                return Ok(false);
+            }
+            // The first step is the guest's boot.
+            times.extend(steps[1..].iter().map(|s| s.milliseconds as f64));
+        }
+    }
+    let [(ours, spread), (peer, _)] = times.each_ref().map(|t| bench::median_and_spread(t));
+    let ratio = ours / peer;
+    println!("host write to guest's QCI: Rust {ours} ms, C {peer} ms, ratio {ratio:.2}");
+    bench::record(Entry {
+        group: "hot-plug".into(),
+        name: "host write to the guest's QCI, Rust driver over C".into(),
+        unit: "ms".into(),
+        ours,
+        peer: Some(peer),
+        ratio: Some(ratio),
+        goal: "ratio at most 1.1".into(),
+        met: ratio <= 1.1,
+        runs: times[0].len(),
+        spread,
+        command: "make bench".into(),
+    })?;
+    Ok(true)
+}
+
+/// Boot L1 and run all steps on one guest.
+fn run_steps(cli: &Cli, driver: DriverName) -> Result<(String, Vec<Step>)> {
     let mut config = Config::new("run-guest");
-    config.driver = match cli.driver {
+    config.driver = match driver {
         DriverName::Rust => Driver::Rust,
         DriverName::C => Driver::C,
     };
@@ -114,31 +182,10 @@ fn run(cli: &Cli) -> Result<bool> {
     );
     let queues = mdev::reserve_all(&machine)?;
     println!("L1: {queues} AP queues are bound to vfio_ap");
-
     let steps = change_a_running_guest(cli, &machine)?;
     let kernel = machine.kernel.clone();
     machine.shutdown()?;
-
-    let passed = steps.iter().all(|s| s.passed);
-    let report = Report {
-        driver: cli.driver,
-        guest: cli.guest,
-        kernel,
-        steps,
-        passed,
-    };
-    let path = cli
-        .report
-        .clone()
-        .unwrap_or_else(|| config::project_root().join("target/run-guest/report.json"));
-    write(&report, &path).with_context(|| path.display().to_string())?;
-    println!(
-        "{}: {} steps; report: {}",
-        if passed { "PASS" } else { "FAIL" },
-        report.steps.len(),
-        path.display()
-    );
-    Ok(passed)
+    Ok((kernel, steps))
 }
 
 fn change_a_running_guest(cli: &Cli, machine: &Machine) -> Result<Vec<Step>> {
