@@ -264,6 +264,9 @@ impl<M: Memory> Model<M> {
             return Err(Errno::Ebusy);
         }
         self.mdev_mut(id)?.attach = Attach::Detached;
+        for queue in self.queues.as_mut_slice() {
+            queue.forget_guest(id);
+        }
         Ok(Scope::None)
     }
 
@@ -357,9 +360,10 @@ impl<M: Memory> Model<M> {
     fn retry(&mut self, apqn: Apqn, out: &mut dyn FnMut(QueueEffect)) -> Result<Scope, Errno> {
         let index = self.queue_index(apqn).map_err(|_| Errno::Enoent)?;
         let queue = &self.queues()[index];
-        let unfinished = matches!(queue.state(), State::Offline(_) | State::Failed(_));
+        let unfinished = matches!(queue.state(), State::Offline { .. } | State::Failed(_));
         if unfinished && queue.binding() == Binding::Bound {
-            self.reset_if_reachable(index, None, out);
+            let after = queue.after();
+            self.reset_if_reachable(index, after, out);
         }
         Ok(Scope::None)
     }

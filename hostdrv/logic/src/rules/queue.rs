@@ -12,8 +12,8 @@
 //!                       +----------- Resetting <--------------------------+
 //! ```
 //!
-//! A queue of a guest stays the guest's when its adapter goes offline: the
-//! guest is told by response codes, as on hardware.
+//! A queue of a guest stays the guest's when its adapter goes offline, and even
+//! comes back to it: the guest is told by response codes, as on hardware.
 
 use super::{MdevId, Outcome};
 use crate::ap_arch::{Apqn, ResponseCode};
@@ -64,8 +64,14 @@ pub enum State {
         /// How resets asked for by the guest went.
         health: Health,
     },
-    /// The adapter is deconfigured or checkstopped, and the queue not reset.
-    Offline(ResponseCode),
+    /// The adapter is deconfigured or checkstopped, and the queue not reset:
+    /// only the guest that had it before could have it.
+    Offline {
+        /// What the reset was answered.
+        code: ResponseCode,
+        /// The mdev of that guest, as long as that has the mdev.
+        after: Option<MdevId>,
+    },
     /// The reset ended with this code.
     Failed(ResponseCode),
 }
@@ -133,6 +139,7 @@ impl Queue {
         self.binding == Binding::Bound
             && match &self.state {
                 State::Clean(_) => true,
+                State::Offline { after, .. } => *after == Some(mdev),
                 State::Plugged { by, health } => *by == mdev && !matches!(health, Health::Bad(_)),
                 _ => false,
             }
@@ -164,7 +171,7 @@ impl Queue {
     /// The code of the last reset, if that did not complete.
     pub fn last_failure(&self) -> Option<ResponseCode> {
         match self.state {
-            State::Offline(code) | State::Failed(code) => Some(code),
+            State::Offline { code, .. } | State::Failed(code) => Some(code),
             State::Plugged {
                 health: Health::Offline(code) | Health::Bad(code),
                 ..
@@ -190,11 +197,13 @@ impl Queue {
         if !self.passable_to(mdev) {
             return None;
         }
-        if let State::Clean(_) = self.state {
-            self.state = State::Plugged {
-                by: mdev,
-                health: Health::Good,
-            };
+        let health = match self.state {
+            State::Clean(_) => Some(Health::Good),
+            State::Offline { code, .. } => Some(Health::Offline(code)),
+            _ => None,
+        };
+        if let Some(health) = health {
+            self.state = State::Plugged { by: mdev, health };
         }
         Some(Admission(()))
     }
@@ -203,6 +212,21 @@ impl Queue {
     pub(super) fn expel(&mut self) {
         if let State::Plugged { .. } = self.state {
             self.state = State::Unverified;
+        }
+    }
+
+    /// The guest of `mdev` is gone: whoever comes next is another.
+    pub(super) fn forget_guest(&mut self, mdev: MdevId) {
+        if let State::Offline { after, .. } = &mut self.state {
+            *after = after.filter(|&after| after != mdev);
+        }
+    }
+
+    /// The mdev whose guest had it, if nobody has it now.
+    pub(super) fn after(&self) -> Option<MdevId> {
+        match self.state {
+            State::Resetting { after, .. } | State::Offline { after, .. } => after,
+            _ => None,
         }
     }
 
@@ -228,10 +252,11 @@ impl Queue {
                     Outcome::Failed(code) => Health::Bad(code),
                 }
             }
-            state => {
-                *state = match outcome {
+            _ => {
+                let after = self.after();
+                self.state = match outcome {
                     Outcome::Completed => State::Clean(CleanToken(())),
-                    Outcome::Offline(code) => State::Offline(code),
+                    Outcome::Offline(code) => State::Offline { code, after },
                     Outcome::Failed(code) => State::Failed(code),
                 }
             }

@@ -151,3 +151,39 @@ fn an_offline_adapter_stays_its_guests() {
     assert_eq!(world.model.reset_verdict(id), Ok(()));
     assert_eq!(world.signals[&id], 1);
 }
+
+#[test]
+fn an_offline_adapter_comes_back_to_its_guest_but_to_no_other() {
+    let config = matrix(&[5], &[4], &[]);
+    let offline = Outcome::Offline(crate::ap_arch::ResponseCode(3));
+    let mut world = World::with_clean_queues(config);
+    let (a, b) = (world.guest(config), world.create());
+    world.handle(Event::Attach(b)).unwrap();
+    let nothing = Edit::Replace(Matrix::EMPTY);
+    world.edit(a, nothing).unwrap();
+    world.finish_resets(offline);
+    world.edit(a, Edit::Replace(config)).unwrap();
+    assert_eq!(world.apcb(a), config);
+    assert_eq!(world.model.reset_verdict(a), Err(Errno::Eio));
+    // not to the guest of another mdev
+    world.edit(a, nothing).unwrap();
+    world.finish_resets(offline);
+    world.edit(b, Edit::Replace(config)).unwrap();
+    assert_eq!(world.apcb(b), matrix(&[], &[4], &[]));
+    // trying again does not change whose it was
+    world.handle(Event::Retry(apqn(5, 4))).unwrap();
+    world.finish_resets(offline);
+    assert_eq!(world.apcb(b), matrix(&[], &[4], &[]));
+    world.edit(b, nothing).unwrap();
+    world.edit(a, Edit::Replace(config)).unwrap();
+    assert_eq!(world.apcb(a), config);
+    // nor to the next guest of the same mdev
+    world.handle(Event::Close(a)).unwrap();
+    world.finish_resets(offline);
+    world.handle(Event::Detach(a)).unwrap();
+    world.handle(Event::Attach(a)).unwrap();
+    assert_eq!(world.apcb(a), matrix(&[], &[4], &[]));
+    world.handle(Event::Retry(apqn(5, 4))).unwrap();
+    world.finish_resets(Outcome::Completed);
+    assert_eq!(world.apcb(a), config);
+}

@@ -82,6 +82,7 @@ pub struct Running {
 enum Traces {
     None,
     Guest(MdevId),
+    FormerGuest,
     Host,
 }
 
@@ -215,6 +216,15 @@ impl World {
                 let _ = self.planned.remove(&id).expect("masks planned");
                 *self.signals.entry(id).or_default() += 1;
             }
+            Event::Detach(id) => {
+                for traces in self
+                    .traces
+                    .values_mut()
+                    .filter(|t| **t == Traces::Guest(id))
+                {
+                    *traces = Traces::FormerGuest;
+                }
+            }
             Event::Remove(id) => {
                 assert_eq!(self.apcb(id), Matrix::EMPTY);
                 self.signals.remove(&id);
@@ -231,7 +241,12 @@ impl World {
         for apqn in new.apqns() {
             if !old.contains(apqn) {
                 let traces = self.traces.get(&apqn).copied();
-                assert_eq!(traces, Some(Traces::None), "{apqn} enters a guest unclean");
+                let own = matches!(self.model.queue(apqn).map(Queue::last_failure), Ok(Some(_)));
+                let own = own && traces == Some(Traces::Guest(id));
+                assert!(
+                    own || traces == Some(Traces::None),
+                    "{apqn} enters a guest unclean"
+                );
             }
             self.traces.insert(apqn, Traces::Guest(id));
             if let Some(run) = self.running.get_mut(&apqn) {
@@ -381,7 +396,7 @@ impl World {
                         Health::Offline(code) => (5, Some(*by), Some(*code)),
                         Health::Bad(code) => (6, Some(*by), Some(*code)),
                     },
-                    State::Offline(code) => (7, None, Some(*code)),
+                    State::Offline { code, after } => (7, *after, Some(*code)),
                     State::Failed(code) => (8, None, Some(*code)),
                 };
                 (queue.apqn(), queue.binding(), state)
