@@ -28,7 +28,7 @@ fn snapshot(
     })
 }
 
-// Errors of the writers below mean that the reader's buffer is full.
+// An error of a writer means that the reader's buffer is full, which is no error.
 
 /// A line that is the same for all.
 pub(crate) fn line(line: &str, out: &mut dyn Write) {
@@ -36,21 +36,24 @@ pub(crate) fn line(line: &str, out: &mut dyn Write) {
 }
 
 /// `matrix`
-pub(crate) fn matrix(mdev: &Mdev, out: &mut dyn Write) {
+pub(crate) fn matrix(mdev: &Mdev, out: &mut dyn Write) -> Result {
     let matrix = snapshot(mdev, |_, mdev| mdev.assigned());
     let _ = rules::write_matrix(&matrix, out);
+    Ok(())
 }
 
 /// `guest_matrix`
-pub(crate) fn guest_matrix(mdev: &Mdev, out: &mut dyn Write) {
+pub(crate) fn guest_matrix(mdev: &Mdev, out: &mut dyn Write) -> Result {
     let matrix = snapshot(mdev, |model, mdev| model.guest_matrix(mdev));
     let _ = rules::write_matrix(&matrix, out);
+    Ok(())
 }
 
 /// `control_domains`
-pub(crate) fn control_domains(mdev: &Mdev, out: &mut dyn Write) {
+pub(crate) fn control_domains(mdev: &Mdev, out: &mut dyn Write) -> Result {
     let matrix = snapshot(mdev, |_, mdev| mdev.assigned());
     let _ = rules::write_control_domains(matrix.adm, out);
+    Ok(())
 }
 
 /// `ap_config`
@@ -60,12 +63,10 @@ pub(crate) fn ap_config(mdev: &Mdev, out: &mut dyn Write) {
 }
 
 /// `explain`
-pub(crate) fn explain(mdev: &Mdev, out: &mut dyn Write) {
+pub(crate) fn explain(mdev: &Mdev, out: &mut dyn Write) -> Result {
     // at most every adapter and every domain twice; names of drivers are
     // looked up afterwards, without the model's lock
-    let Ok(mut lines) = KVec::<Withheld>::with_capacity(3 * 256, GFP_KERNEL) else {
-        return;
-    };
+    let mut lines = KVec::<Withheld>::with_capacity(3 * 256, GFP_KERNEL)?;
     mdev.core().look(|model| {
         if let Ok(mdev) = model.mdev(mdev.id()) {
             for withheld in model.withheld(mdev) {
@@ -79,7 +80,8 @@ pub(crate) fn explain(mdev: &Mdev, out: &mut dyn Write) {
             .names_driver_of()
             .and_then(|apqn| ap_bus::driver_of(apqn, &mut name));
         if line.write(driver, out).is_err() {
-            return;
+            break;
         }
     }
+    Ok(())
 }

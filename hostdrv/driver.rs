@@ -111,10 +111,7 @@ impl Core {
         let added = make(id, limits).and_then(|mdev| {
             let mut state = self.state.lock();
             let end = state.mdevs.as_slice().len();
-            state
-                .mdevs
-                .insert(end, mdev.clone())
-                .map_err(|_| ENOMEM)?;
+            state.mdevs.insert(end, mdev.clone()).map_err(|_| ENOMEM)?;
             Ok(mdev)
         });
         if added.is_err() {

@@ -125,7 +125,8 @@ impl Mdev {
     pub(crate) fn close(&self) {
         // without a guest there is nothing to take from it
         let _ = protocol::close(&*self.core, self.id);
-        self.core.each_queue(|queue| queue.interrupts().close(self.vfio));
+        self.core
+            .each_queue(|queue| queue.interrupts().close(self.vfio));
         let mut guest = self.plug.lock();
         let gone = (
             guest.kvm.take(),
@@ -142,7 +143,10 @@ impl Mdev {
         let guest = self.plug.lock();
         if let Some(eventfd) = &guest.request {
             if count % 10 == 0 {
-                dev_notice!(self.device(), "Relaying device request to user (#{count})\n");
+                dev_notice!(
+                    self.device(),
+                    "Relaying device request to user (#{count})\n"
+                );
             }
             eventfd.signal();
         } else if count == 0 {

@@ -38,7 +38,9 @@ struct Registration {
 enum Turn {
     Nobodys,
     /// Somebody's, who may pin the byte at that address.
-    Somebodys { nib: Option<u64> },
+    Somebodys {
+        nib: Option<u64>,
+    },
 }
 
 struct State {
@@ -230,9 +232,7 @@ impl Interrupts {
         for _ in 0..TAPQ_TRIES {
             let status = insn::tapq(self.apqn);
             match status.code() {
-                ResponseCode::NORMAL | ResponseCode::RESET_IN_PROGRESS
-                    if !status.irq_enabled() =>
-                {
+                ResponseCode::NORMAL | ResponseCode::RESET_IN_PROGRESS if !status.irq_enabled() => {
                     return true;
                 }
                 ResponseCode::NORMAL | ResponseCode::RESET_IN_PROGRESS | ResponseCode::BUSY => {

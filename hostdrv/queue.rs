@@ -129,8 +129,7 @@ impl Queue {
             ResetStep::Done(outcome) => {
                 *slot = None;
                 drop(slot);
-                if let Outcome::Completed | Outcome::Failed(ResponseCode::NOT_AVAILABLE) = outcome
-                {
+                if let Outcome::Completed | Outcome::Failed(ResponseCode::NOT_AVAILABLE) = outcome {
                     self.interrupts.reset_done();
                 }
                 let done = Event::ResetDone(self.apqn, epoch, outcome);

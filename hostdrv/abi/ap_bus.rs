@@ -38,9 +38,7 @@ impl HeldStill {
         let (apm, aqm) = (apm.as_mut_ptr(), aqm.as_mut_ptr());
         // SAFETY: The masks have the 256 bits that are read, in machine words;
         // `self` proves that the mutex is held.
-        let owned = unsafe {
-            bindings::ap_apqn_in_matrix_owned_by_def_drv(apm.cast(), aqm.cast())
-        };
+        let owned = unsafe { bindings::ap_apqn_in_matrix_owned_by_def_drv(apm.cast(), aqm.cast()) };
         owned != 0
     }
 }
@@ -215,7 +213,9 @@ unsafe extern "C" fn scan_complete(
 pub(super) fn queue_status(device: *mut bindings::ap_device) -> &'static str {
     use crate::rules::QueueStatusText;
     match core() {
-        Some(core) => core.look(|model| model.queue_status(apqn_of(device))).line(),
+        Some(core) => core
+            .look(|model| model.queue_status(apqn_of(device)))
+            .line(),
         None => QueueStatusText::Unassigned.line(),
     }
 }

@@ -24,7 +24,9 @@ impl EventFd {
         let ctx = unsafe { bindings::eventfd_ctx_fdget(fd) };
         let ctx = from_err_ptr(ctx)?;
         // INVARIANT: A reference was taken.
-        NonNull::new(ctx).map(Self).ok_or(kernel::error::code::EBADF)
+        NonNull::new(ctx)
+            .map(Self)
+            .ok_or(kernel::error::code::EBADF)
     }
 
     /// Adds one to its counter.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The AP instructions that the driver issues.
 
+use core::arch::asm;
+
 use kernel::error::{to_result, Result};
 
 use super::bindings;
-use crate::ap_arch::{AqicControl, Apqn, Qci, QueueStatus, QCI_LEN};
+use crate::ap_arch::{Apqn, AqicControl, FunctionCode, PqapGr0, Qci, QueueStatus, QCI_LEN};
 
 /// Whether the machine has AP instructions.
 pub(crate) fn available() -> bool {
@@ -14,24 +16,46 @@ pub(crate) fn available() -> bool {
 
 /// Test AP queue.
 pub(crate) fn tapq(apqn: Apqn) -> QueueStatus {
-    // SAFETY: AP instructions are available, or there would be no queue to ask
-    // about; any APQN may be named.
-    QueueStatus(unsafe { bindings::vfio_ap_tapq(apqn.to_qid()) })
+    // SAFETY: Tells the state of a queue, and has no other effect.
+    unsafe { pqap(PqapGr0::new(FunctionCode::Tapq, apqn), 0, 0) }
 }
 
 /// Zeroize AP queue.
 pub(crate) fn zapq(apqn: Apqn) -> QueueStatus {
-    // SAFETY: As for TAPQ; what the queue held is the driver's to destroy,
-    // since the queue is bound to it.
-    QueueStatus(unsafe { bindings::vfio_ap_zapq(apqn.to_qid()) })
+    // SAFETY: What the queue held is the driver's to destroy, since the queue
+    // is bound to it.
+    unsafe { pqap(PqapGr0::new(FunctionCode::Zapq, apqn), 0, 0) }
 }
 
 /// AP queue interruption control. `nib` is an absolute address, of a byte that
 /// stays until interrupts are off again.
 pub(crate) fn aqic(apqn: Apqn, control: AqicControl, nib: u64) -> QueueStatus {
-    // SAFETY: As for TAPQ; where the byte and the guest's area come from, they
-    // are held until the queue no longer uses them (`irq`).
-    QueueStatus(unsafe { bindings::vfio_ap_aqic(apqn.to_qid(), control.0, nib) })
+    // SAFETY: The byte, and the guest's area in `control`, are held until the
+    // queue no longer uses them (`irq`).
+    unsafe { pqap(PqapGr0::new(FunctionCode::Aqic, apqn), control.0, nib) }
+}
+
+/// Process adjunct processor queue, any function that leaves a status in GR1.
+///
+/// # Safety
+///
+/// What the function does is all right: the compiler sees an instruction that
+/// may change any memory.
+unsafe fn pqap(gr0: PqapGr0, gr1: u64, gr2: u64) -> QueueStatus {
+    let status: u64;
+    // SAFETY: AP instructions are available, or there would be no queue to name;
+    // all registers that are changed are named; the rest is the caller's demand.
+    unsafe {
+        asm!(
+            ".insn rre,0xb2af0000,0,0",
+            inout("r0") gr0.0 => _,
+            inout("r1") gr1 => status,
+            inout("r2") gr2 => _,
+            options(nostack),
+        )
+    };
+    // the status is the low word
+    QueueStatus(status as u32)
 }
 
 /// Query configuration information.

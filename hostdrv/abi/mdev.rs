@@ -281,4 +281,3 @@ pub(super) unsafe fn machine(vfio: *mut bindings::vfio_device) -> Result<Option<
     // the result when the device is closed, before it is released.
     unsafe { Kvm::attach(kvm, mdev.hook.as_ptr()) }
 }
-

@@ -97,13 +97,12 @@ unsafe fn piece(
     buf: *mut c_char,
     offset: bindings::loff_t,
     count: usize,
-    write: impl FnOnce(&mut dyn Write),
+    write: impl FnOnce(&mut dyn Write) -> Result,
 ) -> isize {
     // SAFETY: By the demand on the caller.
     let bytes = unsafe { slice::from_raw_parts_mut(buf.cast::<u8>(), count) };
     let mut window = Window::new(bytes, usize::try_from(offset).unwrap_or(usize::MAX));
-    write(&mut window);
-    window.filled() as isize
+    from_result(|| write(&mut window).map(|()| window.filled() as isize))
 }
 
 macro_rules! edits {
@@ -225,12 +224,24 @@ static ASSIGN_DOMAIN: Static<bindings::device_attribute> =
     device_attribute(c"assign_domain", 0o200, None, Some(assign_domain));
 static UNASSIGN_DOMAIN: Static<bindings::device_attribute> =
     device_attribute(c"unassign_domain", 0o200, None, Some(unassign_domain));
-static ASSIGN_CONTROL_DOMAIN: Static<bindings::device_attribute> =
-    device_attribute(c"assign_control_domain", 0o200, None, Some(assign_control_domain));
-static UNASSIGN_CONTROL_DOMAIN: Static<bindings::device_attribute> =
-    device_attribute(c"unassign_control_domain", 0o200, None, Some(unassign_control_domain));
-static AP_CONFIG: Static<bindings::device_attribute> =
-    device_attribute(c"ap_config", 0o644, Some(ap_config_show), Some(ap_config_store));
+static ASSIGN_CONTROL_DOMAIN: Static<bindings::device_attribute> = device_attribute(
+    c"assign_control_domain",
+    0o200,
+    None,
+    Some(assign_control_domain),
+);
+static UNASSIGN_CONTROL_DOMAIN: Static<bindings::device_attribute> = device_attribute(
+    c"unassign_control_domain",
+    0o200,
+    None,
+    Some(unassign_control_domain),
+);
+static AP_CONFIG: Static<bindings::device_attribute> = device_attribute(
+    c"ap_config",
+    0o644,
+    Some(ap_config_show),
+    Some(ap_config_store),
+);
 static FEATURES_ATTR: Static<bindings::device_attribute> =
     device_attribute(c"features", 0o444, Some(features_show), None);
 static STATUS: Static<bindings::device_attribute> =

@@ -147,9 +147,8 @@ fn set_irqs(mdev: &Mdev, arg: UserPtr) -> Result {
     let mut size = 0;
     let kinds = TRIGGERS.len() as c_int;
     // SAFETY: Both live until it returns.
-    let ret = unsafe {
-        bindings::vfio_set_irqs_validate_and_prepare(&mut header, 1, kinds, &mut size)
-    };
+    let ret =
+        unsafe { bindings::vfio_set_irqs_validate_and_prepare(&mut header, 1, kinds, &mut size) };
     to_result(ret)?;
     let eventfd = bindings::VFIO_IRQ_SET_DATA_EVENTFD | bindings::VFIO_IRQ_SET_ACTION_TRIGGER;
     // without a count there is no eventfd to read

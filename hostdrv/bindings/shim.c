@@ -15,37 +15,11 @@
 #include "ap_bus.h"
 #include "shim.h"
 
-/* AP instructions: inline assembly, one of them with an exception table */
-
-static u32 status_word(struct ap_queue_status status)
-{
-	u32 word;
-
-	BUILD_BUG_ON(sizeof(status) != sizeof(word));
-	memcpy(&word, &status, sizeof(word));
-	return word;
-}
+/* AP instructions that may not be there: exception tables */
 
 bool vfio_ap_available(void)
 {
 	return ap_instructions_available();
-}
-
-u32 vfio_ap_tapq(u16 qid)
-{
-	return status_word(ap_tapq(qid, NULL));
-}
-
-u32 vfio_ap_zapq(u16 qid)
-{
-	return status_word(ap_zapq(qid, 0));
-}
-
-u32 vfio_ap_aqic(u16 qid, u64 control, u64 nib)
-{
-	union ap_qirq_ctrl ctrl = { .value = control };
-
-	return status_word(ap_aqic(qid, ctrl, nib));
 }
 
 int vfio_ap_qci(struct ap_config_info *info)

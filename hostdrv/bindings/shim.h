@@ -8,9 +8,6 @@
 #include <asm/ap.h>
 
 bool vfio_ap_available(void);
-u32 vfio_ap_tapq(u16 qid);
-u32 vfio_ap_zapq(u16 qid);
-u32 vfio_ap_aqic(u16 qid, u64 control, u64 nib);
 int vfio_ap_qci(struct ap_config_info *info);
 int vfio_ap_kvm_attach(struct kvm *kvm, crypto_hook *hook);
 void vfio_ap_kvm_detach(struct kvm *kvm);
