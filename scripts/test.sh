@@ -7,7 +7,9 @@
 . "$(dirname "$0")/env.sh"
 use_rust
 cd "$ROOT"
+# The device model's deliberate faults, which its tests must notice.
+what=(--locked --workspace --features ap-device/mutants --no-fail-fast)
 if "$CARGO" nextest --version >/dev/null 2>&1; then
-  exec "$CARGO" nextest run --locked --workspace --no-fail-fast ${PARTITION:+--partition "$PARTITION"}
+  exec "$CARGO" nextest run "${what[@]}" ${PARTITION:+--partition "$PARTITION"}
 fi
-exec "$CARGO" test --locked --workspace --no-fail-fast
+exec "$CARGO" test "${what[@]}"

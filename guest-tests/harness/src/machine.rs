@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 /// How long a powered-off machine's QEMU may take to end.
-const OFF_LIMIT: Duration = Duration::from_secs(20);
+const OFF_LIMIT: Duration = Duration::from_secs(60);
 
 /// A finished command's result.
 #[derive(Debug, Clone, PartialEq, Eq)]
