@@ -71,3 +71,13 @@ use_rust() {
   fi
   export RUSTC CARGO PATH
 }
+
+# cargo_build NAME ARGS...: builds, and says whether there was anything to do.
+cargo_build() {
+  local name=$1 log
+  shift
+  log=$(mktemp)
+  "$CARGO" build --manifest-path "$ROOT/Cargo.toml" --locked "$@" 2>&1 | tee "$log" >&2
+  if grep -q '^ *Compiling ' "$log"; then say "built: $name"; else say "up to date: $name"; fi
+  rm -f "$log"
+}

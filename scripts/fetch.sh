@@ -24,6 +24,7 @@ qemu() {
   (cd "$tmp" && private_apt get source --download-only --tar-only "qemu=$source")
   verify "$tmp"/qemu_*.orig.tar.xz QEMU "$version"
   mv "$tmp"/qemu_*.orig.tar.xz "$out" && rm -rf "$tmp"
+  say "fetched: QEMU $version"
 }
 
 # The pinned version, else the newest of its series, said loudly.
@@ -51,6 +52,7 @@ linux() {
   dpkg-deb --fsys-tarfile "$deb" | tar xO --wildcards './usr/src/linux-source-*.tar.xz' |
     tar xJ -C "$out.part" --strip-components=1
   mv "$out.part" "$out"
+  say "fetched: Linux $version"
 }
 
 # shellcheck source=scripts/apt.sh

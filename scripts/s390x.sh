@@ -12,8 +12,8 @@ export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-stat
 # build-std is unstable; the flag lets a stable compiler take it.
 export RUSTC_BOOTSTRAP=1
 
-"$CARGO" build --manifest-path "$ROOT/Cargo.toml" --locked --release -Zbuild-std=std,panic_abort \
-  --target $HOSTED --target-dir "$BUILD/s390x" -p l1-agent -p apvmm
+cargo_build "agent and apvmm" --release -Zbuild-std=std,panic_abort --target $HOSTED \
+  --target-dir "$BUILD/s390x" -p l1-agent -p apvmm
 
 # The bare-metal probe, which needs core alone.
 CARGO_TARGET_DIR=$BUILD/s390x "$ROOT/guest-tests/probes/build.sh"
@@ -23,4 +23,3 @@ mkdir -p "$OUTPUT/s390x" "$OUTPUT/share"
 rsync -c "$BUILD/s390x/$HOSTED/release/l1-agent" "$OUTPUT/s390x/"
 rsync -c "$BUILD/s390x/$HOSTED/release/apvmm" \
   "$BUILD/s390x/s390x-unknown-none-softfloat/release/probe" "$OUTPUT/share/"
-say "built: l1-agent apvmm probe"

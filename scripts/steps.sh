@@ -40,7 +40,7 @@ for step in "$@"; do
     fi
     exit $status
   fi
-  say "$((SECONDS - start)) s, $(grep -E '^(up to date|from the cache|built|NOTICE)' "$log" | tail -n 1 || true)"
+  say "$((SECONDS - start)) s, $(grep -E '^(up to date|from the cache|built|fetched|NOTICE: Linux)' "$log" | tail -n 1 || true)"
 done
 touch "$OUTPUT/.complete"
 say "$total steps, $((SECONDS - begin)) s"

@@ -4,5 +4,4 @@
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 use_rust
-"$CARGO" build --manifest-path "$ROOT/Cargo.toml" --locked -p harness
-say "built: target/debug/l1"
+cargo_build target/debug/l1 -p harness
