@@ -32,13 +32,13 @@ start:
     lctlg   %c0, %c0, 0(%r1)
     larl    %r1, control_14
     lctlg   %c14, %c14, 0(%r1)
-    brasl   %r14, probe_main
+    brasl   %r14, {probe_main}
 
     .globl  unexpected_program_check
 unexpected_program_check:
     larl    %r15, stack_end
     aghi    %r15, -160
-    brasl   %r14, program_check
+    brasl   %r14, {program_check}
 
 # An interrupt that nobody waits for ends in a disabled wait that names it.
     .section .rodata, "a"

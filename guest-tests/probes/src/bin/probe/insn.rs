@@ -16,7 +16,11 @@ use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-global_asm!(include_str!("head.S"));
+global_asm!(
+    include_str!("head.S"),
+    probe_main = sym crate::probe_main,
+    program_check = sym crate::program_check,
+);
 
 /// A program interruption code.
 pub type Interruption = u16;

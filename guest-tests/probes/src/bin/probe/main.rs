@@ -37,7 +37,6 @@ const STATUS_BAD_OPTION: u32 = 62;
 const STATUS_BROKEN: u32 = 63;
 
 /// Called by the start-up code.
-#[unsafe(no_mangle)]
 extern "C" fn probe_main() -> ! {
     let Some([sccb, block]) = insn::take_pages() else {
         insn::power_off()
@@ -85,7 +84,6 @@ fn skip(report: &mut Report, names: &[&str], why: &'static str) {
 
 /// Called by the start-up code on a program interruption that no instruction
 /// is known to cause. The console may be in use, so the VMM is told.
-#[unsafe(no_mangle)]
 extern "C" fn program_check() -> ! {
     let (code, address) = insn::last_program_check();
     let _ = insn::hypercall(report::SUBCODE_EXIT, STATUS_BROKEN.into(), 0);
