@@ -7,7 +7,7 @@
 //!     +144 modulus (128)   +272 message (128)
 //!   type 80 reply
 //!     +1 type 80   +2 length   +4 code   +16 result (128)
-//!   type 82 reply: an error, its code at +5
+//!   type 82 reply: an error, its code at +4
 //! ```
 //!
 //! Source: Linux `drivers/s390/crypto/zcrypt_msgtype50.c`, `zcrypt_error.h`.
@@ -68,7 +68,7 @@ pub fn request() -> [u8; REQUEST_LEN] {
 /// Judges a reply.
 pub fn judge(reply: &[u8]) -> Reply {
     let stated = match reply {
-        [_, 0x82, _, _, _, code, ..] => return Reply::Error(*code),
+        [_, 0x82, _, _, code, ..] => return Reply::Error(*code),
         [_, 0x80, high, low, 0, ..] => u16::from_be_bytes([*high, *low]),
         _ => return Reply::Malformed,
     };

@@ -74,7 +74,7 @@ fn replies() {
     wrong[127] ^= 1;
     assert_eq!(judge(&reply(&wrong)), Reply::Wrong);
     assert_eq!(judge(&reply(&python()[1..])), Reply::Malformed);
-    assert_eq!(judge(&[0, 0x82, 0, 0, 0, 0x20, 0, 0]), Reply::Error(0x20));
+    assert_eq!(judge(&[0, 0x82, 0, 0, 0x20, 0, 0, 0]), Reply::Error(0x20));
     assert_eq!(judge(&[]), Reply::Malformed);
     assert_eq!(judge(&[0, 0x86, 0, 0, 0, 0]), Reply::Malformed);
 }
