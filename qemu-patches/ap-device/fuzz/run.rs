@@ -16,10 +16,15 @@ pub fn message(data: &[u8]) {
     let apqn = Apqn::default();
     let request = engine::Request {
         apqn,
-        special: selector & 0x80 != 0,
+        control: Adm::EMPTY,
         bytes,
     };
-    let reply = engine::for_mode(mode).process(request);
+    let identity = engine::Identity {
+        seed: 0,
+        apid: apqn.apid,
+        plug: 0,
+    };
+    let reply = engine::for_mode(mode, identity).process(request);
     assert!(reply.len() >= 8, "{mode:?}: no room for a reply header");
     match reply[1] {
         0x80 => {
@@ -28,6 +33,18 @@ pub fn message(data: &[u8]) {
             assert!(reply.len() <= 0x210 && mode == Mode::Accelerator);
         }
         0x82 => assert_eq!(reply.len(), 8),
+        0x86 => {
+            let at = |from: usize| {
+                let field = reply[from..].first_chunk().expect("a header");
+                u32::from_be_bytes(*field) as usize
+            };
+            let (control, data) = (at(16) + at(20), at(24) + at(28));
+            let end = if at(24) == 0 { control } else { data };
+            assert_eq!(end, reply.len());
+            let version = if mode == Mode::Cca { 2 } else { 4 };
+            assert_eq!(reply[48 + 2], version);
+            assert!(mode != Mode::Accelerator);
+        }
         other => panic!("Linux would take the queue offline for {other:02x}"),
     }
 }

@@ -4,7 +4,7 @@
 use ap_arch::{ApFunctions, Apid, Generation, QactInfo, TapqInfo};
 use serde::Deserialize;
 
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Identity};
 
 /// What an adapter is loaded to be.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Deserialize)]
@@ -90,12 +90,16 @@ pub(crate) struct Adapter {
 }
 
 impl Adapter {
-    pub(crate) fn new(spec: AdapterSpec) -> Self {
+    /// An adapter in the machine with this seed, into which `plug` others were
+    /// plugged before.
+    pub(crate) fn new(spec: AdapterSpec, seed: u64, plug: u64) -> Self {
+        let apid = spec.apid;
+        let identity = Identity { seed, apid, plug };
         Self {
             spec,
             config: spec.config,
             checkstop: spec.checkstop,
-            engine: engine::for_mode(spec.mode),
+            engine: engine::for_mode(spec.mode, identity),
         }
     }
 

@@ -12,7 +12,6 @@ use std::fmt;
 
 use ap_arch::{Adm, Apid, Apqi, Apqn, Aqm};
 
-use crate::adapter::Adapter;
 use crate::{AdapterSpec, Ap, Effect, Ns, abi};
 
 /// What becomes of a change.
@@ -78,7 +77,7 @@ impl Ap {
         if self.adapters.contains_key(&spec.apid) {
             return Err(ChangeError::Taken(spec.apid));
         }
-        self.adapters.insert(spec.apid, Adapter::new(spec));
+        self.plug(spec);
         self.changed(What::Added, spec.apid);
         Ok(())
     }

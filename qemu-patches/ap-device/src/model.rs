@@ -61,6 +61,9 @@ pub struct QueueView {
 pub struct Ap {
     pub(crate) now: Ns,
     pub(crate) tunables: Tunables,
+    seed: u64,
+    /// How many adapters were ever plugged.
+    plugs: u64,
     pub(crate) adapters: BTreeMap<Apid, Adapter>,
     pub(crate) matrix: Matrix,
     /// Queues that were ever used; see [`Queue`] on why they stay.
@@ -81,6 +84,8 @@ impl Ap {
         Self {
             now: Ns::default(),
             tunables: Tunables::default(),
+            seed,
+            plugs: 0,
             adapters: BTreeMap::new(),
             matrix: Matrix::EMPTY,
             queues: BTreeMap::new(),
@@ -97,7 +102,7 @@ impl Ap {
     pub fn with_topology(topology: &Topology, seed: u64) -> Self {
         let mut ap = Self::new(seed);
         for &spec in &topology.adapters {
-            ap.adapters.insert(spec.apid, Adapter::new(spec));
+            ap.plug(spec);
         }
         ap.set_masks(topology.aqm, topology.adm);
         for &fault in &topology.faults {
@@ -241,6 +246,12 @@ impl Ap {
         self.reschedule(apqn);
     }
 
+    pub(crate) fn plug(&mut self, spec: AdapterSpec) {
+        let adapter = Adapter::new(spec, self.seed, self.plugs);
+        self.plugs += 1;
+        self.adapters.insert(spec.apid, adapter);
+    }
+
     /// New domain masks; the adapter mask follows the adapters.
     pub(crate) fn set_masks(&mut self, aqm: Aqm, adm: Adm) {
         let apm: Apm = self.adapters.keys().copied().collect();
@@ -282,7 +293,7 @@ impl Ap {
             None => {
                 let mut bytes = adapter.engine.process(engine::Request {
                     apqn,
-                    special: message.special,
+                    control: message.control,
                     bytes: &message.bytes,
                 });
                 bytes.truncate(abi::MAX_MESSAGE);

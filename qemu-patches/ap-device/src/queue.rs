@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 
-use ap_arch::{Psmid, QueueStatus, ResponseCode};
+use ap_arch::{Adm, Psmid, QueueStatus, ResponseCode};
 
 use crate::fault::FaultId;
 use crate::{Indicator, Ns, Owner};
@@ -27,6 +27,8 @@ pub(crate) struct Message {
     pub owner: Owner,
     pub epoch: u32,
     pub special: bool,
+    /// What domains its issuer may control.
+    pub control: Adm,
     /// Keyed digest of the request.
     pub tag: u64,
 }

@@ -275,14 +275,14 @@ fn messages_in_parts() {
     let mut m = machine();
     let ctx = m.host();
     let (part, last) = (NqapGr0::leading_part(CCA).0, NqapGr0::last_part(CCA).0);
-    // 06, then zeros: a type 6 message if, and only if, the parts are joined
+    // 06, then zeros: a bad type 6 message if, and only if, the parts are joined
     let done = m.ap.nqap(&ctx, part, Psmid(1), 50, &[6; 50]).unwrap();
     assert_eq!((done.cc, done.moved), (1, 50));
     assert!(m.tapq(CCA).is_empty(), "nothing enqueued yet");
     let done = m.ap.nqap(&ctx, last, Psmid(1), 50, &[0; 50]).unwrap();
     assert_eq!((done.cc, done.moved), (0, 50));
     m.wait(REPLY);
-    assert_eq!(m.dqap(CCA).unwrap().1[4], 0x41);
+    assert_eq!(m.dqap(CCA).unwrap().1[4], 0x40);
     // the parts of a message do not get into another
     m.ap.nqap(&ctx, part, Psmid(2), 50, &[6; 50]).unwrap();
     m.ap.nqap(&ctx, last, Psmid(3), 50, &[0; 50]).unwrap();

@@ -212,18 +212,3 @@ fn the_ignored_byte() {
     message[5] = 0xff;
     assert!(result(&machine().ask(ACCEL, &message)).is_ok());
 }
-
-#[test]
-fn coprocessors_answer_everything() {
-    let mut m = machine();
-    let type6 = {
-        let mut message = vec![0; 300];
-        message[0] = 6;
-        message
-    };
-    for apqn in [CCA, EP11] {
-        assert_eq!(result(&m.ask(apqn, &type6)), Err(0x41));
-        assert_eq!(result(&m.ask(apqn, &type6[..80])), Err(0x40));
-        assert_eq!(result(&m.ask(apqn, &me(128, &[3], &[9], &[2]))), Err(0x20));
-    }
-}

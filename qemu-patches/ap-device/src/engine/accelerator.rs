@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The accelerator: type 50 requests, that is, RSA with clear keys.
 
+use super::rsa::{self, Unusable};
 use super::type50::{self, Operation};
-use super::{Engine, Request, error, rsa};
+use super::{Engine, Request, error};
 
 const TYPE80: u8 = 0x80;
 const TYPE80_HEADER: usize = 16;
@@ -19,10 +20,15 @@ impl Engine for Accelerator {
 /// The reply, or the code of the error reply.
 fn compute(bytes: &[u8]) -> Result<Vec<u8>, u8> {
     let (size, result) = match type50::parse(bytes)? {
-        Operation::ModExp(me) => (me.message.len(), rsa::mod_exp(&me)?),
-        Operation::Crt(crt) => (crt.message.len(), rsa::crt(&crt)?),
+        Operation::ModExp(me) => (me.message.len(), rsa::mod_exp(&me)),
+        Operation::Crt(crt) => (crt.message.len(), rsa::crt(&crt)),
     };
-    Ok(reply(size, &result))
+    match result {
+        Ok(result) => Ok(reply(size, &result)),
+        Err(Unusable::Message) => Err(error::OPERAND_INVALID),
+        Err(Unusable::ZeroModulus) => Err(error::OPERAND_SIZE),
+        Err(Unusable::EvenModulus) => Err(error::EVEN_MODULUS),
+    }
 }
 
 /// A type 80 reply: the result right-aligned in a field of `size` bytes, which

@@ -13,8 +13,6 @@ pub const RESERVED_FIELD: u8 = 0x24;
 pub const FORMAT_FIELD: u8 = 0x29;
 /// The message makes no sense.
 pub const MALFORMED: u8 = 0x40;
-/// The adapter does not know this command.
-pub const INVALID_COMMAND: u8 = 0x41;
 /// The length is not that of the format.
 pub const MESSAGE_LENGTH: u8 = 0x80;
 /// An operand is out of range.
@@ -23,6 +21,10 @@ pub const OPERAND_INVALID: u8 = 0x82;
 pub const OPERAND_SIZE: u8 = 0x84;
 /// A modulus is even.
 pub const EVEN_MODULUS: u8 = 0x85;
+/// The request is for a domain that this queue does not serve.
+pub const INVALID_DOMAIN: u8 = 0x8a;
+/// The reply is longer than the request allows.
+pub const PACKET_TRUNCATED: u8 = 0xa0;
 
 /// The reply with a code. Type 82 suits all modes: Linux takes it from each.
 pub fn reply(code: u8) -> Vec<u8> {

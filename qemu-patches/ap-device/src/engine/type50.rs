@@ -12,28 +12,11 @@
 //! Source: Linux `drivers/s390/crypto/zcrypt_msgtype50.c`.
 
 use super::error;
+use super::fields::u16_at;
+use super::rsa::{Crt, ModExp};
 
 const TYPE50: u8 = 0x50;
 const HEADER: usize = 16;
-
-/// Operands of a modular exponentiation, big-endian.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ModExp<'a> {
-    pub exponent: &'a [u8],
-    pub modulus: &'a [u8],
-    pub message: &'a [u8],
-}
-
-/// Operands of one by the Chinese remainder theorem, big-endian.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Crt<'a> {
-    pub p: &'a [u8],
-    pub q: &'a [u8],
-    pub dp: &'a [u8],
-    pub dq: &'a [u8],
-    pub u: &'a [u8],
-    pub message: &'a [u8],
-}
 
 /// A request.
 #[derive(Clone, Copy, Debug)]
@@ -55,16 +38,16 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Operation<'_>, u8> {
     let (header, operands) = bytes
         .split_at_checked(HEADER)
         .ok_or(error::MESSAGE_LENGTH)?;
-    if usize::from(u16_at(header, 2)) != bytes.len() {
+    if u16_at(header, 2).map(usize::from) != Some(bytes.len()) {
         return Err(error::MESSAGE_LENGTH);
     }
     let (form, n) = match u16_at(header, 8) {
-        0x0001 => (Form::ModExp, 128),
-        0x0002 => (Form::ModExp, 256),
-        0x0003 => (Form::ModExp, 512),
-        0x0011 => (Form::Crt, 128),
-        0x0012 => (Form::Crt, 256),
-        0x0013 => (Form::Crt, 512),
+        Some(0x0001) => (Form::ModExp, 128),
+        Some(0x0002) => (Form::ModExp, 256),
+        Some(0x0003) => (Form::ModExp, 512),
+        Some(0x0011) => (Form::Crt, 128),
+        Some(0x0012) => (Form::Crt, 256),
+        Some(0x0013) => (Form::Crt, 512),
         _ => return Err(error::FORMAT_FIELD),
     };
     let reserved = [&header[..1], &header[4..5], &header[6..8], &header[10..]];
@@ -103,8 +86,4 @@ fn fields<const N: usize>(mut bytes: &[u8], sizes: [usize; N]) -> Option<[&[u8];
         (*field, bytes) = bytes.split_at_checked(size)?;
     }
     bytes.is_empty().then_some(fields)
-}
-
-fn u16_at(header: &[u8], at: usize) -> u16 {
-    u16::from_be_bytes([header[at], header[at + 1]])
 }

@@ -113,6 +113,7 @@ impl Ap {
                     owner,
                     epoch: self.epoch(apqn),
                     special: gr0.is_special(),
+                    control: ctx.effective(self.matrix).adm,
                     tag,
                 };
                 self.accept(apqn, message);

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses its part of this")]
 
 pub mod conformance;
+pub mod type6;
 
 use std::time::Duration;
 
