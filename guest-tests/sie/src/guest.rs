@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A guest: storage, state description and registers, set up for a test.
+//!
+//! ```text
+//!   guest absolute      contents
+//!   0x00000             lowcore; prefix is 0
+//!   0x10000 CODE        the program of the test
+//!   0x20000 HANDLER     DIAG: where the guest's program interruptions end
+//!   0x30000 DATA        storage for the test
+//!   0xfffff             last byte; what follows is the host's
+//! ```
+
+use crate::insn::{self, Storage};
+use crate::report::{Failure, expect};
+use crate::sd::{CPUSTAT_ZARCH, StateDescription};
+
+/// Where the program of a test is.
+pub const CODE: u64 = 0x10000;
+/// Where the guest's program interruptions go.
+pub const HANDLER: u64 = 0x20000;
+/// Storage for the test.
+pub const DATA: u64 = 0x30000;
+
+/// PSW mask: 64-bit mode, supervisor state, everything disabled.
+pub const PSW_MASK: u64 = 0x0000_0001_8000_0000;
+/// PSW mask: problem state.
+pub const PSW_PROBLEM: u64 = 0x0001_0000_0000_0000;
+/// PSW mask: external interruptions.
+pub const PSW_EXT: u64 = 0x0100_0000_0000_0000;
+/// PSW mask: I/O interruptions.
+pub const PSW_IO: u64 = 0x0200_0000_0000_0000;
+/// PSW mask: wait state.
+pub const PSW_WAIT: u64 = 0x0002_0000_0000_0000;
+/// PSW mask: program-event recording.
+pub const PSW_PER: u64 = 0x4000_0000_0000_0000;
+
+/// Ends a test: DIAG is always intercepted.
+pub const DIAG: [u16; 2] = [0x8300, 0x0044];
+
+const LC_PGM_CODE: usize = 0x8e;
+const LC_PGM_OLD: usize = 0x150;
+const LC_PGM_NEW: usize = 0x1d0;
+
+/// The guest.
+pub struct Guest {
+    storage: &'static mut Storage,
+    /// General registers 0 to 13.
+    pub regs: [u64; 14],
+}
+
+impl Guest {
+    /// Takes the storage.
+    pub fn new(storage: &'static mut Storage) -> Self {
+        let mut guest = Self {
+            storage,
+            regs: [0; 14],
+        };
+        guest.reset();
+        guest
+    }
+
+    /// Everything as it is at the beginning of a test.
+    pub fn reset(&mut self) {
+        self.storage.guest.fill(0);
+        self.storage.beyond.fill(0x5a);
+        self.storage.table.fill(0);
+        self.storage.sd = StateDescription::new();
+        self.regs = [0; 14];
+        insn::load_control_1(0x20);
+        let origin = self.host_address(0);
+        let sd = self.sd();
+        sd.cpuflags = CPUSTAT_ZARCH;
+        sd.mso = origin;
+        sd.msl = origin;
+        sd.psw_mask = PSW_MASK;
+        sd.psw_addr = CODE;
+        sd.cputm = i64::MAX as u64;
+        sd.ckc = u64::MAX;
+        sd.ihcpu = 0xffff;
+        sd.gcr[0] = 0xe0;
+        sd.gcr[14] = 0xc200_0000;
+        self.put_u64(LC_PGM_NEW, PSW_MASK);
+        self.put_u64(LC_PGM_NEW + 8, HANDLER);
+        self.put_code(HANDLER, &DIAG);
+    }
+
+    /// The state description.
+    pub fn sd(&mut self) -> &mut StateDescription {
+        &mut self.storage.sd
+    }
+
+    /// A page for tables that the state description names.
+    pub fn table(&mut self) -> &mut [u8; 4096] {
+        &mut self.storage.table
+    }
+
+    /// Its address.
+    pub fn table_address(&self) -> u64 {
+        self.storage.table.as_ptr() as u64
+    }
+
+    /// Address of the state description.
+    pub fn sd_address(&self) -> u64 {
+        &raw const self.storage.sd as u64
+    }
+
+    /// Host address of a guest address.
+    pub fn host_address(&self, guest: u64) -> u64 {
+        self.storage.guest.as_ptr() as u64 + guest
+    }
+
+    /// Has the guest changed what follows its storage?
+    pub fn beyond_is_intact(&self) -> bool {
+        self.storage.beyond.iter().all(|&b| b == 0x5a)
+    }
+
+    /// Stores into guest storage.
+    pub fn put_u64(&mut self, at: usize, value: u64) {
+        self.storage.guest[at..at + 8].copy_from_slice(&value.to_be_bytes());
+    }
+
+    /// Fetches from guest storage.
+    pub fn get_u64(&self, at: usize) -> u64 {
+        let bytes = &self.storage.guest[at..at + 8];
+        bytes.iter().fold(0, |v, &b| v << 8 | u64::from(b))
+    }
+
+    /// Stores instructions.
+    pub fn put_code(&mut self, at: u64, code: &[u16]) {
+        for (i, halfword) in code.iter().enumerate() {
+            let at = at as usize + 2 * i;
+            self.storage.guest[at..at + 2].copy_from_slice(&halfword.to_be_bytes());
+        }
+    }
+
+    /// Program of the test, followed by DIAG.
+    pub fn program(&mut self, code: &[u16]) {
+        self.put_code(CODE, code);
+        self.put_code(CODE + 2 * code.len() as u64, &DIAG);
+    }
+
+    /// Runs. Returns what [`insn::run`] does.
+    pub fn run(&mut self) -> u64 {
+        self.storage.sd.icptcode = 0;
+        insn::run(&mut self.storage.sd, &mut self.regs)
+    }
+
+    /// Runs until an interception, which must have `code`.
+    pub fn run_to(&mut self, code: u8) -> Result<(), Failure> {
+        let ended = self.run();
+        expect("host interruption", ended, 0u64)?;
+        expect("icptcode", self.sd().icptcode, code)
+    }
+
+    /// Runs until DIAG behind a program of `halfwords`.
+    pub fn run_to_end(&mut self, halfwords: usize) -> Result<(), Failure> {
+        self.run_to(4)?;
+        expect("ipa", self.sd().ipa, DIAG[0])?;
+        expect(
+            "PSW address",
+            self.sd().psw_addr,
+            CODE + 2 * halfwords as u64 + 4,
+        )
+    }
+
+    /// Runs until the guest's own program interruption `code`.
+    pub fn run_to_program_check(&mut self, code: u16) -> Result<(), Failure> {
+        self.run_to(4)?;
+        expect("PSW address", self.sd().psw_addr, HANDLER + 4)?;
+        expect(
+            "guest's interruption code",
+            self.get_u64(LC_PGM_CODE - 6) & 0xffff,
+            code,
+        )
+    }
+
+    /// Address in the guest's program-old PSW.
+    pub fn program_old(&self) -> u64 {
+        self.get_u64(LC_PGM_OLD + 8)
+    }
+
+    /// Lets the host translate guest storage by tables that map it to itself;
+    /// `edit` may change the page table, whose index is the guest page.
+    pub fn use_tables(&mut self, edit: impl FnOnce(&mut [u64; 256])) {
+        let origin = self.host_address(0);
+        for (i, entry) in (0u64..).zip(self.storage.page_table.0.iter_mut()) {
+            *entry = origin + (i << 12);
+        }
+        edit(&mut self.storage.page_table.0);
+        self.storage.segment_table.0.fill(0x20);
+        let table = self.storage.page_table.0.as_ptr() as u64;
+        self.storage.segment_table.0[(origin >> 20) as usize] = table;
+        let asce = self.storage.segment_table.0.as_ptr() as u64 | 3;
+        insn::load_control_1(asce);
+        insn::purge_tlb();
+    }
+}

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# Start-up code, the SIE instruction with its exits, and the console's wait.
+# Lowcore addresses: Linux arch/s390/include/asm/lowcore.h.
+
+    .set    EXT_CODE, 0x86
+    .set    PGM_CODE, 0x8e
+    .set    PGM_OLD_ADDRESS, 0x158
+    .set    EXT_OLD_ADDRESS, 0x138
+
+    .section .head, "ax"
+    .globl _start
+_start:
+    jg      start
+    .org    0x8
+    .ascii  "S390EP"
+    .org    0x500
+
+    .text
+start:
+    sam64
+    larl    %r15, stack_end
+    aghi    %r15, -160              # register save area of the ABI
+    xc      0(8,%r15), 0(%r15)
+    larl    %r1, new_psws
+    mvc     0x1a0(96), 0(%r1)       # restart, ext, svc, pgm, mcck, I/O
+    larl    %r1, control_0
+    lctlg   %c0, %c0, 0(%r1)
+    larl    %r1, control_1
+    lctlg   %c1, %c1, 0(%r1)
+    larl    %r1, never
+    sckc    0(%r1)
+    brasl   %r14, sie_host_main
+
+# u64 sie_run(state description, guest registers 0 to 13)
+# Returns what ended SIE: 0 an interception, else the program interruption
+# code, or the external one in the upper word.
+    .globl  sie_run
+sie_run:
+    stmg    %r6, %r15, 48(%r15)
+    aghi    %r15, -184
+    stg     %r3, 160(%r15)
+    xc      EXT_CODE(2), EXT_CODE
+    xc      PGM_CODE(2), PGM_CODE
+    lgr     %r14, %r2
+    lmg     %r0, %r13, 0(%r3)
+    stosm   160 + 16(%r15), 0x01    # the host's external interruptions
+sie_insn:
+    sie     0(%r14)
+sie_exit:
+    stnsm   160 + 16(%r15), 0xfe
+    lg      %r14, 160(%r15)
+    stmg    %r0, %r13, 0(%r14)
+    llgh    %r2, PGM_CODE
+    llgh    %r1, EXT_CODE
+    sllg    %r1, %r1, 32
+    ogr     %r2, %r1
+    aghi    %r15, 184
+    lmg     %r6, %r15, 48(%r15)
+    br      %r14
+
+# A host interruption: %r14 and %r15 are the host's, the others the guest's.
+program_check:
+    larl    %r14, sie_insn
+    cg      %r14, PGM_OLD_ADDRESS
+    je      sie_exit
+    larl    %r14, sie_exit          # protection: after SIE
+    cg      %r14, PGM_OLD_ADDRESS
+    je      sie_exit
+    larl    %r14, probe_insn
+    cg      %r14, PGM_OLD_ADDRESS
+    je      probe_exit
+    larl    %r14, probe_exit
+    cg      %r14, PGM_OLD_ADDRESS
+    je      probe_exit
+    brasl   %r14, unexpected_program_check
+
+external:
+    larl    %r14, sie_insn
+    cg      %r14, EXT_OLD_ADDRESS
+    je      sie_exit
+    larl    %r14, wait_continue
+    br      %r14
+
+# u64 sie_probe(address): SIE at an address where none can be; returns the
+# program interruption code
+    .globl  sie_probe
+sie_probe:
+    xc      PGM_CODE(2), PGM_CODE
+    stg     %r14, 112(%r15)
+probe_insn:
+    sie     0(%r2)
+probe_exit:
+    lg      %r14, 112(%r15)
+    llgh    %r2, PGM_CODE
+    br      %r14
+
+# void wait_external(): wait for one external interruption
+    .globl  wait_external
+wait_external:
+    stg     %r14, 112(%r15)
+    larl    %r1, enabled_wait
+    lpswe   0(%r1)
+wait_continue:
+    lg      %r14, 112(%r15)
+    br      %r14
+
+# Where the second CPU starts; %r15 is loaded here, the first CPU made the PSW
+    .globl  second_cpu
+second_cpu:
+    larl    %r15, second_stack_end
+    aghi    %r15, -160
+    larl    %r1, control_0
+    lctlg   %c0, %c0, 0(%r1)
+    brasl   %r14, second_main
+    larl    %r1, disabled_wait
+    lpswe   0(%r1)
+
+    .section .data.psw, "aw"
+    .balign 16
+enabled_wait:
+    .quad   0x0102000180000000, 0
+disabled_wait:
+    .quad   0x0002000180000000, 0x2b
+new_psws:
+    .quad   0x0000000180000000, second_cpu
+    .quad   0x0000000180000000, external
+    .quad   0x0002000180000000, 0x1c
+    .quad   0x0000000180000000, program_check
+    .quad   0x0002000180000000, 0x1e
+    .quad   0x0002000180000000, 0x1f
+control_0:
+    .quad   0x0ae0                  # service signal, clock comparator
+never:
+    .quad   -1                      # clock comparator
+control_1:
+    .quad   0x20                    # real space: guest absolute is host real
+
+    .section .bss.stack, "aw", @nobits
+    .balign 8
+    .space  65536
+stack_end:
+    .space  16384
+second_stack_end:

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Everything unsafe: instructions, the start-up code's routines, and the
+//! storage that is given out once.
+
+use crate::sd::StateDescription;
+use core::arch::{asm, global_asm};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+global_asm!(include_str!("head.S"));
+
+unsafe extern "C" {
+    fn sie_run(sd: *mut StateDescription, regs: *mut [u64; 14]) -> u64;
+    fn sie_probe(address: u64) -> u64;
+    fn wait_external();
+}
+
+/// Size of the guest's storage: the unit of origin and limit.
+pub const GUEST_SIZE: usize = 1 << 20;
+
+/// Storage that a guest runs in, with its neighbours.
+#[repr(C, align(1048576))]
+pub struct Storage {
+    /// Storage that belongs to the guest.
+    pub guest: [u8; GUEST_SIZE],
+    /// What follows it, which is the host's.
+    pub beyond: [u8; GUEST_SIZE],
+    /// The state description.
+    pub sd: StateDescription,
+    unused: [u8; 3584],
+    /// A page for tables that the state description names.
+    pub table: [u8; 4096],
+    /// Host page table.
+    pub page_table: PageTable,
+    /// Host segment table.
+    pub segment_table: SegmentTable,
+}
+
+/// 256 entries for 1 MiB.
+#[repr(C, align(4096))]
+pub struct PageTable(pub [u64; 256]);
+
+/// 2,048 entries for 2 GiB.
+#[repr(C, align(16384))]
+pub struct SegmentTable(pub [u64; 2048]);
+
+/// A page for requests to the service-call processor.
+#[repr(C, align(4096))]
+struct Page([u8; 4096]);
+
+/// A page for the console, and the storage of the guest. Returns them once.
+pub fn take_storage() -> Option<(&'static mut [u8; 4096], &'static mut Storage)> {
+    static TAKEN: AtomicBool = AtomicBool::new(false);
+    static mut CONSOLE: Page = Page([0; 4096]);
+    static mut STORAGE: Storage = Storage {
+        guest: [0; GUEST_SIZE],
+        beyond: [0; GUEST_SIZE],
+        sd: StateDescription::new(),
+        unused: [0; 3584],
+        table: [0; 4096],
+        page_table: PageTable([0; 256]),
+        segment_table: SegmentTable([0; 2048]),
+    };
+
+    if TAKEN.swap(true, Ordering::AcqRel) {
+        return None;
+    }
+    let console = &raw mut CONSOLE;
+    let storage = &raw mut STORAGE;
+    // SAFETY: TAKEN was false, so this is the only reference ever made.
+    let console = unsafe { &mut *console };
+    // SAFETY: likewise.
+    let storage = unsafe { &mut *storage };
+    Some((&mut console.0, storage))
+}
+
+/// Runs the guest until SIE ends. Returns 0 for an interception, a program
+/// interruption code, or an external one in the upper word.
+pub fn run(sd: &mut StateDescription, regs: &mut [u64; 14]) -> u64 {
+    // SAFETY: sie_run keeps the registers that the ABI wants kept; the guest
+    // reaches only what `sd` and control register 1 give it, which callers
+    // keep to Storage::guest.
+    unsafe { sie_run(sd, regs) }
+}
+
+/// SIE at an address where no state description can be. Returns the program
+/// interruption code.
+pub fn probe(address: u64) -> u64 {
+    // SAFETY: the instruction ends in a program interruption that sie_probe
+    // expects; if it does not, it enters nothing but a malformed guest.
+    unsafe { sie_probe(address) }
+}
+
+/// Translation exception identification of the last host access exception.
+pub fn teid() -> u64 {
+    let value: u64;
+    // SAFETY: fetches a doubleword of the lowcore.
+    unsafe { asm!("lg {0},0xa8", out(reg) value, options(nostack)) }
+    value
+}
+
+/// Lets SIE translate guest storage by `asce`.
+pub fn load_control_1(asce: u64) {
+    // SAFETY: this program runs without DAT: the register matters to SIE only.
+    unsafe { asm!("lctlg %c1, %c1, 0({0})", in(reg_addr) &raw const asce, options(nostack)) }
+}
+
+/// Purges translations.
+pub fn purge_tlb() {
+    // SAFETY: has no effect on storage or registers.
+    unsafe { asm!("ptlb", options(nostack)) }
+}
+
+/// The TOD clock.
+pub fn tod() -> u64 {
+    let mut value = 0u64;
+    // SAFETY: stores 8 bytes, into `value`.
+    unsafe { asm!("stckf 0({0})", in(reg_addr) &raw mut value, options(nostack)) }
+    value
+}
+
+/// Sets the clock comparator.
+pub fn set_clock_comparator(value: u64) {
+    // SAFETY: interruptions by it are enabled in sie_run only, which expects
+    // them; callers set it to never again.
+    unsafe { asm!("sckc 0({0})", in(reg_addr) &raw const value, options(nostack)) }
+}
+
+/// SERVICE CALL. Returns the condition code.
+pub fn servc(command: u32, sccb: &mut [u8; 4096]) -> u8 {
+    let cc: u64;
+    // SAFETY: the block is writable for its whole length until the service
+    // signal, for which the caller waits while it holds the reference.
+    unsafe {
+        asm!(".insn rre,0xb2200000,{0},{1}", "ipm {2}", "srl {2},28",
+             in(reg) command, in(reg) sccb.as_mut_ptr(), out(reg) cc, options(nostack));
+    }
+    cc as u8
+}
+
+/// Waits for one external interruption.
+pub fn wait() {
+    // SAFETY: returns after the interruption with all kept registers.
+    unsafe { wait_external() }
+}
+
+/// SIGP. Returns the condition code.
+pub fn sigp(cpu: u16, order: u8) -> u8 {
+    let cc: u64;
+    // SAFETY: the orders used here start or stop the other CPU only, whose
+    // code shares nothing with this but atomics.
+    unsafe {
+        asm!("sigp 0,{0},0({1})", "ipm {2}", "srl {2},28",
+             in(reg) u64::from(cpu), in(reg_addr) u64::from(order), out(reg) cc,
+             out("r1") _, options(nostack));
+    }
+    (cc & 3) as u8
+}
+
+/// Ends the machine: quiesce.
+pub fn power_off() -> ! {
+    // SAFETY: the PSW is a disabled wait with the address that QEMU takes as
+    // shutdown; nothing runs after it.
+    unsafe {
+        asm!("lpswe 0({0})", in(reg_addr) &raw const OFF, options(noreturn));
+    }
+}
+
+#[repr(align(8))]
+struct Psw {
+    #[expect(dead_code, reason = "read by the machine")]
+    mask: u64,
+    #[expect(dead_code, reason = "read by the machine")]
+    address: u64,
+}
+static OFF: Psw = Psw {
+    mask: 0x0002_0001_8000_0000,
+    address: 0xfff,
+};
+
+/// What the second CPU is to do: address of `cpuflags`, delay and bits to set.
+pub static SECOND: [AtomicU32; 3] = [AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0)];
+
+/// The second CPU: sets bits in `cpuflags` while the first one runs the guest.
+#[unsafe(no_mangle)]
+extern "C" fn second_main() {
+    let address = SECOND[0].load(Ordering::Acquire) as usize as *const AtomicU32;
+    let end = tod() + (u64::from(SECOND[1].load(Ordering::Acquire)) << 12);
+    while tod() < end {}
+    // SAFETY: the first CPU put the address of a state description there,
+    // which is static, and its first word is only accessed atomically now.
+    let flags = unsafe { &*address };
+    flags.fetch_or(SECOND[2].load(Ordering::Acquire), Ordering::AcqRel);
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A host without an operating system that runs guests under SIE and checks
+//! one rule of interpretive execution in each test. It prints KTAP.
+//!
+//! `run.sh QEMU` runs it; it wants two CPUs and `-cpu max,sief2=on`.
+#![no_std]
+#![no_main]
+
+mod guest;
+mod insn;
+mod intercept;
+mod program;
+mod report;
+mod request;
+mod sd;
+mod storage;
+mod validity;
+
+use guest::Guest;
+use report::{Failure, Report};
+
+/// A test.
+pub type Test = (&'static str, fn(&mut Guest) -> Result<(), Failure>);
+
+/// Called by the start-up code.
+#[unsafe(no_mangle)]
+extern "C" fn sie_host_main() -> ! {
+    let groups = [
+        validity::TESTS,
+        intercept::TESTS,
+        program::TESTS,
+        storage::TESTS,
+        request::TESTS,
+    ];
+    if let Some((sccb, storage)) = insn::take_storage() {
+        let mut report = Report::start(sccb, groups.iter().map(|g| g.len()).sum());
+        let mut guest = Guest::new(storage);
+        for (name, test) in groups.iter().copied().flatten() {
+            guest.reset();
+            let result = test(&mut guest);
+            report.verdict(name, result);
+        }
+    }
+    insn::power_off()
+}
+
+/// Called by the start-up code on a program interruption that no test expects.
+#[unsafe(no_mangle)]
+extern "C" fn unexpected_program_check() -> ! {
+    insn::power_off()
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    insn::power_off()
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Interception requests, timers, and the host's own interruptions.
+
+use crate::Test;
+use crate::guest::{CODE, Guest, PSW_EXT, PSW_IO, PSW_MASK, PSW_WAIT};
+use crate::insn;
+use crate::report::{Failure, expect};
+use crate::sd::{CPUSTAT_EXT_INT, CPUSTAT_IO_INT, CPUSTAT_STOP_INT, CPUSTAT_ZARCH};
+use core::sync::atomic::Ordering;
+
+/// The tests.
+pub const TESTS: &[Test] = &[
+    ("wait_state", wait_state),
+    ("requests_on_entry", requests_on_entry),
+    ("clock_comparator", clock_comparator),
+    ("cpu_timer", cpu_timer),
+    ("epoch", epoch),
+    ("host_interruption", host_interruption),
+    ("request_from_other_cpu", request_from_other_cpu),
+];
+
+/// BRC to itself
+const LOOP: [u16; 2] = [0xa7f4, 0x0000];
+/// A millisecond in TOD units.
+const MILLISECOND: u64 = 4_096_000;
+
+fn wait_state(guest: &mut Guest) -> Result<(), Failure> {
+    guest.sd().psw_mask = PSW_MASK | PSW_WAIT;
+    guest.run_to(0x1c)?;
+    expect("PSW unchanged", guest.sd().psw_addr, CODE)
+}
+
+fn requests_on_entry(guest: &mut Guest) -> Result<(), Failure> {
+    for (flag, enabled, code) in [
+        (CPUSTAT_EXT_INT, PSW_EXT, 0x10),
+        (CPUSTAT_IO_INT, PSW_IO, 0x18),
+    ] {
+        guest.sd().cpuflags = CPUSTAT_ZARCH | flag;
+        guest.sd().psw_addr = CODE;
+        guest.sd().psw_mask = PSW_MASK;
+        guest.program(&[]);
+        guest.run_to_end(0)?;
+        guest.sd().psw_mask = PSW_MASK | enabled;
+        guest.run_to(code)?;
+    }
+    guest.sd().cpuflags = CPUSTAT_ZARCH | CPUSTAT_STOP_INT;
+    guest.run_to(0x28)?;
+    expect(
+        "the machine leaves cpuflags alone",
+        guest.sd().cpuflags,
+        CPUSTAT_ZARCH | CPUSTAT_STOP_INT,
+    )
+}
+
+/// Runs a loop until the enabled timer `eic` is due.
+fn timer(guest: &mut Guest, subclass: u64, eic: u64) -> Result<(), Failure> {
+    guest.put_code(CODE, &LOOP);
+    guest.sd().psw_mask = PSW_MASK | PSW_EXT;
+    guest.sd().gcr[0] |= subclass;
+    guest.run_to(0x14)?;
+    expect("code", guest.sd().param & 0xffff, eic)?;
+    expect("PSW at the instruction", guest.sd().psw_addr, CODE)
+}
+
+fn clock_comparator(guest: &mut Guest) -> Result<(), Failure> {
+    let due = insn::tod() + 2 * MILLISECOND;
+    guest.sd().ckc = due;
+    timer(guest, 0x800, 0x1004)?;
+    expect("not before it is due", insn::tod() > due, true)
+}
+
+fn cpu_timer(guest: &mut Guest) -> Result<(), Failure> {
+    guest.sd().cputm = 2 * MILLISECOND;
+    timer(guest, 0x400, 0x1005)?;
+    expect("negative", (guest.sd().cputm as i64) < 0, true)?;
+    // it is still negative, so again at once
+    timer(guest, 0x400, 0x1005)
+}
+
+fn epoch(guest: &mut Guest) -> Result<(), Failure> {
+    let epoch = 1 << 56;
+    guest.sd().epoch = epoch;
+    guest.program(&[0xb27c, 0x0500]);
+    let before = insn::tod() + epoch;
+    guest.run_to_end(2)?;
+    let seen = guest.get_u64(0x500);
+    let after = insn::tod() + epoch;
+    expect(
+        "guest TOD is host TOD plus epoch",
+        before <= seen && seen <= after,
+        true,
+    )
+}
+
+fn host_interruption(guest: &mut Guest) -> Result<(), Failure> {
+    guest.put_code(CODE, &LOOP);
+    insn::set_clock_comparator(insn::tod() + 2 * MILLISECOND);
+    let ended = guest.run();
+    insn::set_clock_comparator(u64::MAX);
+    expect("host's external interruption", ended, 0x1004u64 << 32)?;
+    expect("no interception", guest.sd().icptcode, 0u8)?;
+    expect("PSW in the loop", guest.sd().psw_addr, CODE)?;
+    // SIE again resumes the guest
+    guest.program(&[]);
+    guest.run_to_end(0)
+}
+
+fn request_from_other_cpu(guest: &mut Guest) -> Result<(), Failure> {
+    // the guest never leaves a chain of two blocks by itself
+    const RESTART: u8 = 6;
+    guest.put_code(CODE, &[0xa7f4, 0x0002, 0xa7f4, 0xfffe]);
+    insn::SECOND[0].store(guest.sd_address() as u32, Ordering::Release);
+    insn::SECOND[1].store(MILLISECOND as u32 * 5 >> 12, Ordering::Release);
+    insn::SECOND[2].store(CPUSTAT_STOP_INT, Ordering::Release);
+    expect("SIGP restart", insn::sigp(1, RESTART), 0u8)?;
+    guest.run_to(0x28)?;
+    let at = guest.sd().psw_addr;
+    expect("PSW in the loop", at == CODE || at == CODE + 4, true)
+}
