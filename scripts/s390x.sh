@@ -15,11 +15,13 @@ export RUSTC_BOOTSTRAP=1
 cargo_build "agent and apvmm" --release -Zbuild-std=std,panic_abort --target $HOSTED \
   --target-dir "$BUILD/s390x" -p l1-agent -p apvmm
 
-# The bare-metal probe, which needs core alone.
-CARGO_TARGET_DIR=$BUILD/s390x "$ROOT/guest-tests/probes/build.sh"
+# Bare metal, which needs core alone: the probe, and the host that tests SIE.
+for program in probes sie; do
+  CARGO_TARGET_DIR=$BUILD/s390x "$ROOT/guest-tests/$program/build.sh"
+done
 
 # What the agent mounts as /mnt/host in L1.
 mkdir -p "$OUTPUT/s390x" "$OUTPUT/share"
 rsync -c "$BUILD/s390x/$HOSTED/release/l1-agent" "$OUTPUT/s390x/"
 rsync -c "$BUILD/s390x/$HOSTED/release/apvmm" \
-  "$BUILD/s390x/s390x-unknown-none-softfloat/release/probe" "$OUTPUT/share/"
+  "$BUILD/s390x/s390x-unknown-none-softfloat/release/"{probe,sie-host} "$OUTPUT/share/"
