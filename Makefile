@@ -36,9 +36,9 @@ bench: ## measured figures, side by side, into target/bench.json
 	@target/debug/l1 bench-boot
 	@target/debug/run-guest --bench 3
 
-nightly: ## what does not fit in test: the debug kernel's run
+nightly: ## test, and what needs more: the debug kernel, Debian's QEMU in L1
 	@$(STEPS) $(ALL_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
-	  module-debug=scripts/module.sh\ debug
+	  module-debug=scripts/module.sh\ debug l1-root=scripts/l1-root.sh\ qemu-system-s390x
 	@NIGHTLY=1 scripts/test.sh
 
 setup: ## install Debian packages, bindgen and meson

@@ -9,7 +9,10 @@ use_rust
 cd "$ROOT"
 # The device model's deliberate faults, which its tests must notice.
 what=(--locked --workspace --features ap-device/mutants --no-fail-fast)
+# NIGHTLY=1 adds the tests that need more than `make test` builds.
 if "$CARGO" nextest --version >/dev/null 2>&1; then
+  [ -z "${NIGHTLY-}" ] || what+=(--run-ignored all)
   exec "$CARGO" nextest run "${what[@]}" ${PARTITION:+--partition "$PARTITION"}
 fi
+[ -z "${NIGHTLY-}" ] || what+=(-- --include-ignored)
 exec "$CARGO" test "${what[@]}"

@@ -64,7 +64,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "N")]
     pub cpus: Option<u16>,
     /// AP matrix device (mdev) to pass through.
-    #[arg(long, value_name = "sysfsdev=PATH[,id=NAME]")]
+    #[arg(long, value_name = "sysfsdev=PATH[,id=NAME][,events=on|off]")]
     pub ap: Option<ApConfig>,
     /// Whether the guest has AP instructions.
     #[arg(long, value_enum)]

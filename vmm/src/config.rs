@@ -76,6 +76,10 @@ pub struct ApConfig {
     /// How control requests call it.
     #[serde(default = "ap_id")]
     pub id: String,
+    /// Whether the guest is told of changes; without, it finds out by itself,
+    /// as under a VMM that knows no such events.
+    #[serde(default = "ap_events")]
+    pub events: bool,
 }
 
 /// Whether the guest has AP instructions. They are fixed at start: a guest
@@ -202,6 +206,10 @@ fn ap_id() -> String {
     "ap0".into()
 }
 
+fn ap_events() -> bool {
+    true
+}
+
 impl Default for MemoryConfig {
     fn default() -> Self {
         Self {
@@ -220,20 +228,21 @@ impl FromStr for MemoryConfig {
     }
 }
 
-/// `sysfsdev=PATH[,id=NAME]`.
+/// `sysfsdev=PATH[,id=NAME][,events=on|off]`.
 impl FromStr for ApConfig {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let error = || ConfigError::Option {
             option: text.into(),
-            expected: "sysfsdev=PATH[,id=NAME]",
+            expected: "sysfsdev=PATH[,id=NAME][,events=on|off]",
         };
-        let (mut sysfsdev, mut id) = (None, None);
+        let (mut sysfsdev, mut id, mut events) = (None, None, None);
         for pair in text.split(',') {
             let slot = match pair.split_once('=') {
                 Some(("sysfsdev", value)) => sysfsdev.replace(value),
                 Some(("id", value)) => id.replace(value),
+                Some(("events", value @ ("on" | "off"))) => events.replace(value),
                 _ => return Err(error()),
             };
             if slot.is_some() {
@@ -243,6 +252,7 @@ impl FromStr for ApConfig {
         Ok(Self {
             sysfsdev: sysfsdev.ok_or_else(error)?.into(),
             id: id.map_or_else(ap_id, str::to_owned),
+            events: events != Some("off"),
         })
     }
 }
@@ -393,8 +403,17 @@ mod tests {
     #[test]
     fn options() {
         let ap: ApConfig = "sysfsdev=/sys/x".parse().unwrap();
-        assert_eq!(ap.id, "ap0");
-        for text in ["", "id=a", "sysfsdev", "sysfsdev=a,sysfsdev=b", "path=x"] {
+        assert_eq!((ap.id.as_str(), ap.events), ("ap0", true));
+        let deaf: ApConfig = "sysfsdev=/sys/x,events=off".parse().unwrap();
+        assert!(!deaf.events);
+        for text in [
+            "",
+            "id=a",
+            "sysfsdev",
+            "sysfsdev=a,sysfsdev=b",
+            "path=x",
+            "sysfsdev=a,events=1",
+        ] {
             assert!(text.parse::<ApConfig>().is_err(), "{text}");
         }
         for text in ["", "file=", "pty"] {

@@ -62,20 +62,14 @@ pub struct Guest<'a> {
 }
 
 impl<'a> Guest<'a> {
-    /// Start one on the mdev at `path`, which is to end by itself after it saw
+    /// Start one with the device `ap`, as apvmm's option takes it, which is to end by itself after it saw
     /// its masks change `changes` times, or after `seconds`.
-    pub fn start(
-        machine: &'a Machine,
-        kind: Kind,
-        path: &str,
-        changes: usize,
-        seconds: u64,
-    ) -> Self {
+    pub fn start(machine: &'a Machine, kind: Kind, ap: &str, changes: usize, seconds: u64) -> Self {
         let words = format!("wait-changes={changes} exit-after={seconds}");
         let mut argv = ["/mnt/host/apvmm", "run", "--console", "stdio"]
             .map(str::to_owned)
             .to_vec();
-        argv.extend(["--ap".to_owned(), format!("sysfsdev={path}")]);
+        argv.extend(["--ap".to_owned(), ap.to_owned()]);
         let rest: &[&str] = match kind {
             Kind::Probe => &["--kernel", "/mnt/host/probe", "--memory", "64M"],
             Kind::Linux => &[

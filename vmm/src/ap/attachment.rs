@@ -97,7 +97,9 @@ impl Attachment {
         let eventfd = || EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC).map_err(step("make an eventfd"));
         let (request, cfg_chg) = (eventfd()?, eventfd()?);
         device.signal(REQUEST, &request, "watch for requests")?;
-        device.signal(CFG_CHG, &cfg_chg, "watch for configuration changes")?;
+        if config.events {
+            device.signal(CFG_CHG, &cfg_chg, "watch for configuration changes")?;
+        }
         Ok(Self {
             id: config.id.clone(),
             mdev,

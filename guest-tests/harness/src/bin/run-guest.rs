@@ -37,6 +37,9 @@ struct Cli {
     /// Expect an adapter the guest does not have, to see the run fail
     #[arg(long, hide = true)]
     wrong_expectation: bool,
+    /// Do not tell the guest of changes, to see the run fail
+    #[arg(long, hide = true)]
+    withhold_events: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum, Serialize)]
@@ -206,8 +209,10 @@ fn change_a_running_guest(cli: &Cli, machine: &Machine) -> Result<Vec<Step>> {
         GuestName::Probe => Kind::Probe,
         GuestName::Linux => Kind::Linux,
     };
+    let events = if cli.withhold_events { "off" } else { "on" };
+    let ap = format!("sysfsdev={},events={events}", mdev.path());
     let begin = Instant::now();
-    let mut guest = Guest::start(machine, kind, mdev.path(), CHANGES.len(), 120);
+    let mut guest = Guest::start(machine, kind, &ap, CHANGES.len(), 120);
     let mut steps = vec![observe(
         &mdev,
         &mut guest,
