@@ -128,14 +128,22 @@ impl Ap {
         if adapter.checkstop == on {
             return Ok(Change::Already);
         }
-        adapter.checkstop = on;
         if on {
-            self.discard_adapter(apid);
-            self.changed(What::Checkstopped, apid);
+            self.fail_adapter(apid);
         } else {
+            adapter.checkstop = false;
             self.changed(What::Recovered, apid);
         }
         Ok(Change::Done)
+    }
+
+    /// An adapter checkstops.
+    pub(crate) fn fail_adapter(&mut self, apid: Apid) {
+        if let Some(adapter) = self.adapters.get_mut(&apid) {
+            adapter.checkstop = true;
+            self.discard_adapter(apid);
+            self.changed(What::Checkstopped, apid);
+        }
     }
 
     /// Sets usage and control domains.

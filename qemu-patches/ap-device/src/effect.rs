@@ -42,6 +42,13 @@ impl Effects {
         self.0.pop_front()
     }
 
+    /// Forgets the indication for a queue whose interrupts are now off: after a
+    /// reset the byte may belong to another program.
+    pub(crate) fn cancel_indication(&mut self, apqn: Apqn) {
+        self.0
+            .retain(|effect| !matches!(effect, Effect::Indicate(queue, _) if *queue == apqn));
+    }
+
     pub(crate) fn clear(&mut self) {
         self.0.clear();
     }

@@ -33,12 +33,69 @@ pub enum Trigger {
     Dqap,
     /// The reply to a request.
     Reply,
+    /// The indication of a reply.
+    Irq,
 }
 
 impl Trigger {
     /// Whether it starts something that completes later and so can be delayed.
     pub const fn completes_later(self) -> bool {
-        matches!(self, Self::Rapq | Self::Zapq | Self::Aqic | Self::Reply)
+        matches!(
+            self,
+            Self::Rapq | Self::Zapq | Self::Aqic | Self::Reply | Self::Irq
+        )
+    }
+
+    /// Whether it is RAPQ or ZAPQ.
+    pub const fn resets(self) -> bool {
+        matches!(self, Self::Rapq | Self::Zapq)
+    }
+}
+
+/// What happens instead of the usual.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Act {
+    /// Answer with this code and do nothing else. For an instruction that is a
+    /// response code, for a reply the code of an error reply.
+    Code(u8),
+    /// The queue fails: it answers with this response code and the bit for
+    /// asynchronous errors, and does nothing, until a reset.
+    Async(u8),
+    /// The adapter checkstops.
+    Checkstop,
+    /// The reset is accepted and never completes, unless the fault is cleared.
+    Stuck,
+    /// The reset is accepted and completes, but contents and interrupts
+    /// survive.
+    Keep,
+    /// The queue answers a guest whose masks do not hold it.
+    Expose,
+    /// The reply, or its indication, is lost.
+    Drop,
+    /// The reply comes twice.
+    Duplicate,
+    /// The reply comes after the next one, if a request waits for that.
+    Reorder,
+    /// The reply has another PSMID.
+    WrongPsmid,
+    /// The reply is cut off, or padded with zeros, to this length.
+    Length(u32),
+}
+
+impl Act {
+    /// Whether it can happen at `on`.
+    pub const fn fits(self, on: Trigger) -> bool {
+        match self {
+            Self::Code(_) | Self::Checkstop => !matches!(on, Trigger::Irq),
+            // a reset would undo it
+            Self::Async(_) => !matches!(on, Trigger::Irq) && !on.resets(),
+            Self::Stuck | Self::Keep => on.resets(),
+            Self::Expose => !matches!(on, Trigger::Irq | Trigger::Reply),
+            Self::Drop => matches!(on, Trigger::Irq | Trigger::Reply),
+            Self::Duplicate | Self::Reorder | Self::WrongPsmid | Self::Length(_) => {
+                matches!(on, Trigger::Reply)
+            }
+        }
     }
 }
 
@@ -49,11 +106,11 @@ pub struct Fault {
     pub scope: Scope,
     /// At what.
     pub on: Trigger,
-    /// Answer with this code and do nothing else. For an instruction that is a
-    /// response code, for a reply the code of an error reply.
-    pub code: Option<u8>,
-    /// How often: to answer with the code or, without one, to delay. `None`:
-    /// until cleared.
+    /// What happens. `None`: only the delay.
+    pub act: Option<Act>,
+    /// How many times it lets pass first.
+    pub after: u32,
+    /// How often: the act or, without one, the delay. `None`: until cleared.
     pub times: Option<u32>,
     /// Completion takes this long.
     pub delay: Option<Duration>,
@@ -91,38 +148,48 @@ impl Faults {
         before - self.armed.len()
     }
 
-    /// The code to answer with. Whoever acts on it calls [`Self::spend`].
-    pub(crate) fn code(&self, on: Trigger, apqn: Apqn) -> Option<(FaultId, u8)> {
-        self.matching(on, apqn)
+    /// What happens, of what is `wanted`. Whoever lets it happen calls
+    /// [`Self::spend_act`].
+    pub(crate) fn act(
+        &self,
+        on: Trigger,
+        apqn: Apqn,
+        wanted: impl Fn(Act) -> bool,
+    ) -> Option<(FaultId, Act)> {
+        self.in_force(on, apqn)
             .filter(|a| a.fault.times != Some(0))
-            .find_map(|a| Some((a.id, a.fault.code?)))
+            .find_map(|a| Some((a.id, a.fault.act.filter(|&act| wanted(act))?)))
     }
 
-    /// How long completion takes. Whoever acts on it calls [`Self::spend`] if
-    /// the fault has no code to count.
+    /// How long completion takes. Whoever delays it calls
+    /// [`Self::spend_delay`].
     pub(crate) fn delay(&self, on: Trigger, apqn: Apqn) -> Option<(FaultId, Duration)> {
-        self.matching(on, apqn)
+        self.in_force(on, apqn)
             .find_map(|a| Some((a.id, a.fault.delay?)))
     }
 
-    /// Counts an answer with the code of fault `id`.
-    pub(crate) fn spend_code(&mut self, id: FaultId) {
-        self.spend(id, |fault| fault.code.is_some());
+    /// Counts an act of fault `id`.
+    pub(crate) fn spend_act(&mut self, id: FaultId) {
+        self.spend(id, |fault| fault.act.is_some());
     }
 
-    /// Counts a delay by fault `id`, unless its count is for the code.
+    /// Counts a delay by fault `id`, unless its count is for the act.
     pub(crate) fn spend_delay(&mut self, id: FaultId) {
-        self.spend(id, |fault| fault.code.is_none());
+        self.spend(id, |fault| fault.act.is_none());
     }
 
-    fn matching(&self, on: Trigger, apqn: Apqn) -> impl Iterator<Item = &Armed> {
-        self.armed.iter().filter(move |a| {
-            a.fault.on == on
-                && match a.fault.scope {
-                    Scope::Queue(queue) => queue == apqn,
-                    Scope::Adapter(apid) => apid == apqn.apid,
-                }
-        })
+    /// Counts what faults let pass, of those that are `counted`, once all of
+    /// them were asked.
+    pub(crate) fn pass(&mut self, on: Trigger, apqn: Apqn, counted: impl Fn(&Fault) -> bool) {
+        let waiting = self.armed.iter_mut().map(|a| &mut a.fault);
+        for fault in waiting.filter(|f| f.concerns(on, apqn) && counted(f)) {
+            fault.after = fault.after.saturating_sub(1);
+        }
+    }
+
+    fn in_force(&self, on: Trigger, apqn: Apqn) -> impl Iterator<Item = &Armed> {
+        let armed = self.armed.iter();
+        armed.filter(move |a| a.fault.after == 0 && a.fault.concerns(on, apqn))
     }
 
     fn spend(&mut self, id: FaultId, counted: impl Fn(&Fault) -> bool) {
@@ -130,10 +197,20 @@ impl Faults {
         for (_, fault) in armed.filter(|(i, fault)| *i == id && counted(fault)) {
             fault.times = fault.times.map(|left| left.saturating_sub(1));
         }
-        // a spent code leaves its delay in force; a spent delay leaves nothing
+        // a spent act leaves its delay in force; a spent delay leaves nothing
         self.armed.retain(|a| match a.fault.times {
-            Some(0) => a.fault.code.is_some() && a.fault.delay.is_some(),
+            Some(0) => a.fault.act.is_some() && a.fault.delay.is_some(),
             _ => true,
         });
+    }
+}
+
+impl Fault {
+    fn concerns(&self, on: Trigger, apqn: Apqn) -> bool {
+        self.on == on
+            && match self.scope {
+                Scope::Queue(queue) => queue == apqn,
+                Scope::Adapter(apid) => apid == apqn.apid,
+            }
     }
 }

@@ -35,6 +35,7 @@ mod model;
 mod mutant;
 mod outcome;
 mod queue;
+mod reply;
 mod time;
 pub mod topology;
 
@@ -43,7 +44,7 @@ pub use audit::AuditLog;
 pub use change::{AdapterState, Change, ChangeError, ResetKind};
 pub use context::{Context, Facilities, Guest, Issuer, Owner};
 pub use effect::{Effect, Indicator};
-pub use fault::{Fault, FaultId, Scope, Trigger};
+pub use fault::{Act, Fault, FaultId, Scope, Trigger};
 pub use model::{Ap, QueueView, Tunables};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;

@@ -10,11 +10,10 @@ use crate::abi::{self, AuditRecord};
 use crate::adapter::{Adapter, DEPTH};
 use crate::audit::AuditLog;
 use crate::effect::Effects;
-use crate::engine::{self, error};
 use crate::fault::Faults;
-use crate::queue::{Event, Message, Queue, QueueReset, Request};
+use crate::queue::{Message, Queue};
 use crate::topology::Topology;
-use crate::{AdapterSpec, Effect, Fault, FaultId, Ns, Owner, Trigger};
+use crate::{AdapterSpec, Effect, Fault, FaultId, Ns, Owner};
 
 /// How long things take when no fault says otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,8 +137,14 @@ impl Ap {
         self.faults.add(fault)
     }
 
-    /// Clears one fault, or all. Returns how many there were.
+    /// Clears one fault, or all; resets that it made stuck complete. Returns
+    /// how many there were.
     pub fn clear_faults(&mut self, id: Option<FaultId>) -> usize {
+        for apqn in self.used(None, None) {
+            let now = self.now;
+            self.queue_mut(apqn).release(id, now);
+            self.reschedule(apqn);
+        }
         self.faults.clear(id)
     }
 
@@ -194,10 +199,8 @@ impl Ap {
             Some(ResponseCode::DECONFIGURED)
         } else if adapter.checkstop {
             Some(ResponseCode::CHECKSTOPPED)
-        } else if self.queues.get(&apqn).is_some_and(Queue::is_resetting) {
-            Some(ResponseCode::RESET_IN_PROGRESS)
         } else {
-            None
+            self.queues.get(&apqn)?.code()
         }
     }
 
@@ -243,6 +246,7 @@ impl Ap {
         for message in queue.clear() {
             self.log_message(abi::OP_DISCARD, apqn, &message, 0);
         }
+        self.effects.cancel_indication(apqn);
         self.reschedule(apqn);
     }
 
@@ -258,85 +262,8 @@ impl Ap {
         self.matrix = Matrix { apm, aqm, adm };
     }
 
-    /// Everything that has happened in one queue by now.
-    fn advance(&mut self, apqn: Apqn) {
-        let now = self.now;
-        while let Some(event) = self.queue_mut(apqn).advance(now) {
-            match event {
-                Event::Work(request) => self.work(apqn, request),
-                Event::ResetDone(kind) => {
-                    let length = match kind {
-                        QueueReset::Rapq => 1,
-                        QueueReset::Zapq => 2,
-                    };
-                    self.log_event(abi::OP_RESET_DONE, apqn, length, 0);
-                }
-                Event::IrqOn if self.queue_mut(apqn).first_reply().is_some() => {
-                    self.indicate(apqn);
-                }
-                Event::IrqOn => (),
-            }
-        }
-    }
-
-    /// Computes the reply to a request and makes it visible.
-    fn work(&mut self, apqn: Apqn, request: Request) {
-        let Request {
-            message, scripted, ..
-        } = request;
-        let Some(adapter) = self.adapters.get_mut(&apqn.apid) else {
-            // contents die with the adapter, so nobody waits for this
-            return;
-        };
-        let bytes = match scripted {
-            Some((_, code)) => error::reply(code),
-            None => {
-                let mut bytes = adapter.engine.process(engine::Request {
-                    apqn,
-                    control: message.control,
-                    bytes: &message.bytes,
-                });
-                bytes.truncate(abi::MAX_MESSAGE);
-                bytes
-            }
-        };
-        let flags = match scripted {
-            Some(_) => abi::AUDIT_INJECTED,
-            None => 0,
-        };
-        let reply = Message { bytes, ..message };
-        self.log_message(abi::OP_REPLY, apqn, &reply, flags);
-        self.queue_mut(apqn).reply(reply);
-        self.indicate(apqn);
-    }
-
-    /// Tells the program about a reply, if it wants to be told.
-    fn indicate(&mut self, apqn: Apqn) {
-        let queue = self.queues.get(&apqn);
-        if let Some(indicator) = queue.and_then(|q| q.indicator()) {
-            self.log_event(abi::OP_IRQ, apqn, 0, indicator.nib);
-            self.effects.push(Effect::Indicate(apqn, indicator));
-        }
-    }
-
     pub(crate) fn epoch(&self, apqn: Apqn) -> u32 {
         self.queues.get(&apqn).map_or(0, |q| q.epoch)
-    }
-
-    /// How long the operation takes that starts now.
-    pub(crate) fn duration(&mut self, on: Trigger, apqn: Apqn) -> Duration {
-        match self.faults.delay(on, apqn) {
-            Some((id, delay)) => {
-                self.faults.spend_delay(id);
-                self.log_fault(apqn, id);
-                delay
-            }
-            None => match on {
-                Trigger::Rapq | Trigger::Zapq => self.tunables.reset,
-                Trigger::Reply => self.tunables.reply,
-                _ => Duration::ZERO,
-            },
-        }
     }
 
     pub(crate) fn log_fault(&mut self, apqn: Apqn, id: FaultId) {
@@ -353,7 +280,7 @@ impl Ap {
         });
     }
 
-    fn log_message(&mut self, op: u8, apqn: Apqn, message: &Message, flags: u8) {
+    pub(crate) fn log_message(&mut self, op: u8, apqn: Apqn, message: &Message, flags: u8) {
         let record = AuditRecord::of_event(self.now, op, apqn);
         let special = match message.special {
             true => abi::AUDIT_SPECIAL,

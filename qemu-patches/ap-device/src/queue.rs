@@ -6,6 +6,8 @@
 //!
 //!   Ready --RAPQ, ZAPQ: contents and interrupts die--> Resetting
 //!         <-----------------until-----------------------'
+//!
+//!   faults: Stuck for Resetting without an end, Failed for Ready without work
 //! ```
 //!
 //! A queue outlives its presence in the configuration: masks and adapters tell
@@ -38,8 +40,8 @@ pub(crate) struct Message {
 pub(crate) struct Request {
     pub message: Message,
     pub due: Ns,
-    /// A fault decided to answer it with this error.
-    pub scripted: Option<(FaultId, u8)>,
+    /// A fault has moved it already.
+    pub moved: bool,
 }
 
 /// The parts of a message that came before its last.
@@ -60,7 +62,17 @@ pub(crate) enum QueueReset {
 #[derive(Debug)]
 enum State {
     Ready,
-    Resetting { kind: QueueReset, until: Ns },
+    Resetting {
+        kind: QueueReset,
+        until: Ns,
+    },
+    /// A reset that a fault keeps from completing.
+    Stuck {
+        kind: QueueReset,
+        by: FaultId,
+    },
+    /// An asynchronous error, until a reset.
+    Failed(ResponseCode),
 }
 
 /// Interruption control.
@@ -75,12 +87,14 @@ enum Irq {
 /// Something that happened in a queue because its time had come.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// Takes a request out, to be worked on.
-    Work(Request),
+    /// The first request is due.
+    Due,
     /// A reset has completed.
     ResetDone(QueueReset),
     /// Interrupts are now on.
     IrqOn,
+    /// A reply is to be indicated.
+    Indicate,
 }
 
 /// One queue.
@@ -88,6 +102,8 @@ pub(crate) enum Event {
 pub(crate) struct Queue {
     state: State,
     irq: Irq,
+    /// When to indicate a reply that is there, if a fault delays that.
+    indicate: Option<Ns>,
     part: Option<Part>,
     requests: VecDeque<Request>,
     replies: VecDeque<Message>,
@@ -105,6 +121,7 @@ impl Queue {
         Self {
             state: State::Ready,
             irq: Irq::Off,
+            indicate: None,
             part: None,
             requests: VecDeque::new(),
             replies: VecDeque::new(),
@@ -127,11 +144,30 @@ impl Queue {
             .with(QueueStatus::EMPTY, held == 0 && !resetting)
             .with(QueueStatus::REPLY, !self.replies.is_empty())
             .with(QueueStatus::FULL, held >= usize::from(depth))
+            .with(QueueStatus::ASYNC, self.has_failed())
             .with(QueueStatus::IRQ, self.indicator().is_some())
     }
 
+    /// Why the queue does nothing at the moment.
+    pub(crate) fn code(&self) -> Option<ResponseCode> {
+        match self.state {
+            State::Ready => None,
+            State::Resetting { .. } | State::Stuck { .. } => Some(ResponseCode::RESET_IN_PROGRESS),
+            State::Failed(code) => Some(code),
+        }
+    }
+
     pub(crate) fn is_resetting(&self) -> bool {
-        matches!(self.state, State::Resetting { .. })
+        matches!(self.state, State::Resetting { .. } | State::Stuck { .. })
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed(_))
+    }
+
+    /// Lets the queue fail until a reset.
+    pub(crate) fn fail(&mut self, code: ResponseCode) {
+        self.state = State::Failed(code);
     }
 
     /// How many messages are inside.
@@ -162,6 +198,13 @@ impl Queue {
 
     pub(crate) fn irq_off(&mut self) {
         self.irq = Irq::Off;
+        self.indicate = None;
+    }
+
+    /// A reply that is there will be indicated `at` that time, if it is not
+    /// going to be earlier.
+    pub(crate) fn indicate_later(&mut self, at: Ns) {
+        self.indicate = Some(self.indicate.map_or(at, |before| before.min(at)));
     }
 
     /// Interrupts will be in force from `from` on.
@@ -207,6 +250,28 @@ impl Queue {
         self.enqueued += 1;
     }
 
+    /// Takes the request that is due.
+    pub(crate) fn take_request(&mut self) -> Option<Request> {
+        self.requests.pop_front()
+    }
+
+    /// Whether the first request could be worked on after the second.
+    pub(crate) fn can_reorder(&self) -> bool {
+        self.requests.len() > 1 && self.requests.iter().take(2).all(|r| !r.moved)
+    }
+
+    /// Lets the second request overtake the first; neither moves again.
+    pub(crate) fn reorder(&mut self) {
+        if self.can_reorder() {
+            self.requests.swap(0, 1);
+            let (first, second) = (self.requests[0].due, self.requests[1].due);
+            for request in self.requests.iter_mut().take(2) {
+                request.moved = true;
+                request.due = first.max(second);
+            }
+        }
+    }
+
     /// Makes a reply visible.
     pub(crate) fn reply(&mut self, reply: Message) {
         self.replies.push_back(reply);
@@ -239,7 +304,7 @@ impl Queue {
     /// forgotten. Returns the messages.
     pub(crate) fn clear(&mut self) -> Vec<Message> {
         self.state = State::Ready;
-        self.irq = Irq::Off;
+        self.irq_off();
         self.part = None;
         self.offset = None;
         let requests = self.requests.drain(..).map(|r| r.message);
@@ -247,23 +312,46 @@ impl Queue {
         replies.chain(requests).collect()
     }
 
-    /// Starts a reset, on a queue that was just cleared.
+    /// Starts a reset.
     pub(crate) fn start_reset(&mut self, kind: QueueReset, until: Ns) {
         self.state = State::Resetting { kind, until };
+    }
+
+    /// Starts a reset that does not complete.
+    pub(crate) fn start_stuck_reset(&mut self, kind: QueueReset, by: FaultId) {
+        self.state = State::Stuck { kind, by };
+    }
+
+    /// Lets a reset complete that fault `by`, or any, made stuck.
+    pub(crate) fn release(&mut self, by: Option<FaultId>, until: Ns) {
+        match self.state {
+            State::Stuck { kind, by: fault } if by.is_none_or(|by| by == fault) => {
+                self.state = State::Resetting { kind, until };
+            }
+            _ => (),
+        }
     }
 
     /// When something will happen by itself.
     pub(crate) fn deadline(&self) -> Option<Ns> {
         let reset = match self.state {
             State::Resetting { until, .. } => Some(until),
-            State::Ready => None,
+            State::Ready | State::Stuck { .. } | State::Failed(_) => None,
         };
         let irq = match self.irq {
             Irq::Starting(_, from) => Some(from),
             Irq::Off | Irq::On(_) => None,
         };
-        let request = self.requests.front().map(|r| r.due);
-        [reset, irq, request].into_iter().flatten().min()
+        [reset, irq, self.indicate, self.next_due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// When the first request is due. Never, in a queue that has failed.
+    fn next_due(&self) -> Option<Ns> {
+        let request = self.requests.front().filter(|_| !self.has_failed());
+        request.map(|r| r.due)
     }
 
     /// What has happened by `now`, one event at a time.
@@ -280,11 +368,12 @@ impl Queue {
                 self.irq = Irq::On(indicator);
                 Some(Event::IrqOn)
             }
-            _ => {
-                let due = self.requests.front()?.due <= now;
-                let request = due.then(|| self.requests.pop_front())??;
-                Some(Event::Work(request))
+            _ if self.indicate.is_some_and(|at| at <= now) => {
+                self.indicate = None;
+                Some(Event::Indicate)
             }
+            _ if self.next_due()? <= now => Some(Event::Due),
+            _ => None,
         }
     }
 }

@@ -14,7 +14,8 @@ fn fault(on: Trigger) -> Fault {
     Fault {
         scope: Scope::Queue(ACCEL),
         on,
-        code: None,
+        act: None,
+        after: 0,
         times: None,
         delay: None,
     }
@@ -32,7 +33,7 @@ fn ops(m: &Machine, since: u64) -> Vec<u8> {
 fn a_code_n_times() {
     let mut m = machine();
     let busy = Fault {
-        code: Some(5),
+        act: Some(Act::Code(5)),
         times: Some(2),
         ..fault(Trigger::Tapq)
     };
@@ -57,7 +58,7 @@ fn a_code_for_each_instruction() {
         m.nqap(ACCEL, 1, NONSENSE);
         m.wait(REPLY);
         let id = m.ap.inject(Fault {
-            code: Some(0x33),
+            act: Some(Act::Code(0x33)),
             ..fault(on)
         });
         for _ in 0..3 {
@@ -90,7 +91,7 @@ fn a_code_and_a_delay() {
     let mut m = machine();
     let slow = Duration::from_secs(5);
     m.ap.inject(Fault {
-        code: Some(2),
+        act: Some(Act::Code(2)),
         times: Some(3),
         delay: Some(slow),
         ..fault(Trigger::Zapq)
@@ -147,7 +148,7 @@ fn delays() {
 fn error_replies_on_command() {
     let mut m = machine();
     m.ap.inject(Fault {
-        code: Some(0x8a),
+        act: Some(Act::Code(0x8a)),
         times: Some(1),
         ..fault(Trigger::Reply)
     });
@@ -161,7 +162,7 @@ fn a_fault_of_an_adapter() {
     let scope = Scope::Adapter(ACCEL.apid);
     m.ap.inject(Fault {
         scope,
-        code: Some(5),
+        act: Some(Act::Code(5)),
         times: Some(2),
         ..fault(Trigger::Tapq)
     });
@@ -176,7 +177,7 @@ fn a_fault_of_an_adapter() {
 fn a_fault_does_not_show_through_masks() {
     let mut m = machine();
     m.ap.inject(Fault {
-        code: Some(5),
+        act: Some(Act::Code(5)),
         ..fault(Trigger::Tapq)
     });
     let ctx = Context::guest(m.now, guest(0x1000, CCA));
@@ -193,7 +194,7 @@ fn peeking_spends_no_fault() {
     m.nqap(ACCEL, 1, NONSENSE);
     m.wait(REPLY);
     m.ap.inject(Fault {
-        code: Some(5),
+        act: Some(Act::Code(5)),
         times: Some(1),
         ..fault(Trigger::Dqap)
     });
@@ -280,7 +281,7 @@ fn flags_and_exceptions_in_the_log() {
     let mut m = machine();
     let start = m.ap.audit().next_seq();
     m.ap.inject(Fault {
-        code: Some(5),
+        act: Some(Act::Code(5)),
         times: Some(1),
         ..fault(Trigger::Tapq)
     });

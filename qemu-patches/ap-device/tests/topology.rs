@@ -53,14 +53,16 @@ fn the_example() {
     let zapq = Fault {
         scope: Scope::Queue("05.0047".parse().unwrap()),
         on: Trigger::Zapq,
-        code: Some(2),
+        act: Some(Act::Code(2)),
+        after: 0,
         times: Some(3),
         delay: Some(Duration::from_secs(5)),
     };
     let reply = Fault {
         scope: Scope::Adapter(Apid::new(0)),
         on: Trigger::Reply,
-        code: None,
+        act: None,
+        after: 0,
         times: None,
         delay: Some(Duration::from_millis(1)),
     };
@@ -147,7 +149,7 @@ fn errors() {
             &[adapter, adapter].concat(),
             "line 5: apid: adapter 1 is there already",
         ),
-        (fault, "line 3: on: needs rc or delay-ms"),
+        (fault, "line 3: on: needs rc, act or delay-ms"),
         (&[fault, "rc = 0"].concat(), "line 4: rc: 0 is not an error"),
         (&[fault, "rc = 256"].concat(), "line 4: rc: "),
         (
@@ -172,7 +174,7 @@ fn errors() {
         ),
         (
             "[[fault]]\napid = 1\non = \"tapq\"\nrc = 1\ndelay-ms = 5",
-            "line 5: delay-ms: only rapq, zapq, aqic and reply complete later",
+            "line 5: delay-ms: only rapq, zapq, aqic, reply and irq complete later",
         ),
     ];
     for (text, expect) in cases {
@@ -253,5 +255,68 @@ proptest! {
         let text = format_domains(mask);
         prop_assert!(text.len() < 1024);
         prop_assert_eq!(parse_domains(&text), Ok(mask));
+    }
+}
+
+/// Every act, where it can happen and where it cannot.
+#[test]
+fn acts() {
+    let read = |on: &str, rest: &str| {
+        let text = format!("[[fault]]\napid = 1\non = \"{on}\"\n{rest}");
+        let faults = Topology::parse_faults(&text).map_err(|e| e.to_string())?;
+        Ok::<_, String>(faults[0].act)
+    };
+    let cases = [
+        ("nqap", "act = \"async\"\nrc = 0x34", Act::Async(0x34)),
+        ("reply", "act = \"checkstop\"\nafter = 3", Act::Checkstop),
+        ("rapq", "act = \"stuck\"", Act::Stuck),
+        ("zapq", "act = \"keep\"", Act::Keep),
+        ("irq", "act = \"drop\"", Act::Drop),
+        ("reply", "act = \"duplicate\"", Act::Duplicate),
+        ("reply", "act = \"reorder\"", Act::Reorder),
+        ("reply", "act = \"wrong-psmid\"", Act::WrongPsmid),
+        ("reply", "act = \"bad-length\"\nlength = 7", Act::Length(7)),
+        ("tapq", "act = \"expose\"", Act::Expose),
+        ("dqap", "rc = 5", Act::Code(5)),
+    ];
+    for (on, text, act) in cases {
+        assert_eq!(read(on, text), Ok(Some(act)), "{text}");
+    }
+    let refused = [
+        ("nqap", "act = \"async\"", "line 4: act: needs rc"),
+        (
+            "zapq",
+            "act = \"async\"\nrc = 1",
+            "line 4: act: this cannot",
+        ),
+        ("tapq", "act = \"stuck\"", "line 4: act: this cannot"),
+        ("dqap", "act = \"drop\"", "line 4: act: this cannot"),
+        ("irq", "rc = 5", "line 3: on: this cannot"),
+        ("reply", "act = \"bad-length\"", "line 4: act: needs length"),
+        (
+            "reply",
+            "act = \"bad-length\"\nlength = 0",
+            "line 5: length: must be",
+        ),
+        (
+            "reply",
+            "length = 7\nrc = 1",
+            "line 4: length: only bad-length",
+        ),
+        (
+            "reply",
+            "act = \"drop\"\nrc = 1",
+            "line 4: act: does not go with rc",
+        ),
+        (
+            "tapq",
+            "act = \"expose\"\ntimes = 1",
+            "line 5: times: expose lasts",
+        ),
+        ("reply", "act = \"explode\"", "line 4: act: unknown variant"),
+    ];
+    for (on, text, error) in refused {
+        let found = read(on, text).unwrap_err();
+        assert!(found.starts_with(error), "{text}: {found}");
     }
 }

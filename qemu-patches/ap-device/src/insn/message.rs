@@ -12,7 +12,7 @@ use super::Verdict;
 use crate::abi;
 use crate::adapter::DEPTH;
 use crate::queue::{Message, Request};
-use crate::{Ap, Context, Done, Outcome, Program, Trigger};
+use crate::{Ap, Context, Done, Fault, Outcome, Program, Trigger};
 
 impl Ap {
     /// How many bytes of a message NQAP is going to look at: all or none.
@@ -121,7 +121,7 @@ impl Ap {
                 self.queue_mut(apqn).add_part(owner, psmid, bytes);
             }
         }
-        let (status, injected) = self.conclude(apqn, verdict);
+        let (status, injected) = self.conclude(apqn, Some(Trigger::Nqap), verdict);
         let mut done = Done::with_status(status);
         done.moved = moved;
         if moved > 0 && !gr0.is_last() {
@@ -132,16 +132,14 @@ impl Ap {
 
     /// Puts a complete request into its queue.
     fn accept(&mut self, apqn: ap_arch::Apqn, message: Message) {
-        let scripted = self.faults.code(Trigger::Reply, apqn);
-        if let Some((id, _)) = scripted {
-            self.faults.spend_code(id);
-            self.log_fault(apqn, id);
-        }
         let due = self.now.after(self.duration(Trigger::Reply, apqn));
+        // those with an act count when the reply is there
+        let counted = |fault: &Fault| fault.act.is_none();
+        self.faults.pass(Trigger::Reply, apqn, counted);
         self.queue_mut(apqn).enqueue(Request {
             message,
             due,
-            scripted,
+            moved: false,
         });
         self.reschedule(apqn);
     }
@@ -214,7 +212,7 @@ impl Ap {
         let apqn = gr0.apqn();
         let verdict = self.dqap_verdict(ctx, gr0);
         if verdict != Verdict::Ready {
-            let (status, injected) = self.conclude(apqn, verdict);
+            let (status, injected) = self.conclude(apqn, Some(Trigger::Dqap), verdict);
             return (Done::with_status(status), injected);
         }
         let from = self.dqap_from(gr0);
@@ -224,6 +222,7 @@ impl Ap {
         let moved = left.min(room);
         if moved < left {
             queue.dequeue_part(from + moved);
+            self.faults.pass(Trigger::Dqap, apqn, |_| true);
             let done = Done {
                 cc: 1,
                 gr0: Some(gr0.continued().0),
@@ -234,7 +233,7 @@ impl Ap {
             return (done, 0);
         }
         let reply = queue.dequeue();
-        let (status, injected) = self.conclude(apqn, verdict);
+        let (status, injected) = self.conclude(apqn, Some(Trigger::Dqap), verdict);
         let done = Done {
             gr2: Some(0),
             psmid: reply.map(|r| r.psmid),

@@ -15,7 +15,8 @@ mod pqap;
 use ap_arch::{Apqn, QueueStatus, ResponseCode};
 
 use crate::abi::{self, AuditRecord};
-use crate::{Ap, Context, FaultId, Outcome, Trigger};
+use crate::queue::Queue;
+use crate::{Act, Ap, Context, FaultId, Outcome, Trigger};
 
 /// What the queue says to an instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,8 +25,8 @@ enum Verdict {
     Absent,
     /// The queue answers with this code and does nothing.
     Refused(ResponseCode),
-    /// The same, because of a fault.
-    Faulty(FaultId, ResponseCode),
+    /// It does nothing of what it should, because of a fault.
+    Faulty(FaultId, Act),
     /// The queue takes it.
     Ready,
 }
@@ -45,29 +46,53 @@ impl Ap {
     /// particulars. Changes nothing.
     ///
     /// Absence comes before faults, so that whatever is scripted, a guest's
-    /// masks hold.
+    /// masks hold, but for the one fault that is about them.
     fn verdict(&self, ctx: &Context, apqn: Apqn, on: Option<Trigger>) -> Verdict {
+        let fault = |wanted: fn(Act) -> bool| self.faults.act(on?, apqn, wanted);
         if !ctx.effective(self.matrix).contains(apqn) {
-            return Verdict::Absent;
+            let there = self.matrix.contains(apqn);
+            if !there || fault(|act| act == Act::Expose).is_none() {
+                return Verdict::Absent;
+            }
         }
-        if let Some((id, code)) = on.and_then(|on| self.faults.code(on, apqn)) {
-            return Verdict::Faulty(id, ResponseCode(code));
+        let answers = |act| matches!(act, Act::Code(_) | Act::Async(_) | Act::Checkstop);
+        if let Some((id, act)) = fault(answers) {
+            return Verdict::Faulty(id, act);
         }
+        let failed = self.queues.get(&apqn).is_some_and(Queue::has_failed);
         match self.state_code(apqn) {
+            // a reset is what ends the failure
+            Some(_) if failed && on.is_some_and(Trigger::resets) => Verdict::Ready,
             Some(code) => Verdict::Refused(code),
             None => Verdict::Ready,
         }
     }
 
-    /// Spends the fault that a verdict names, and gives the status word for
-    /// it as the queue now is. Returns audit flags, too.
-    fn conclude(&mut self, apqn: Apqn, verdict: Verdict) -> (QueueStatus, u8) {
+    /// Lets the fault strike that a verdict names, and gives the status word
+    /// for it as the queue then is. Returns audit flags, too.
+    fn conclude(&mut self, apqn: Apqn, on: Option<Trigger>, verdict: Verdict) -> (QueueStatus, u8) {
+        if let (Some(on), false) = (on, verdict == Verdict::Absent) {
+            self.faults.pass(on, apqn, |_| true);
+        }
         match verdict {
             Verdict::Absent => (QueueStatus::of(ResponseCode::NOT_AVAILABLE), 0),
             Verdict::Refused(code) => (self.status(apqn, code), 0),
-            Verdict::Faulty(id, code) => {
-                self.faults.spend_code(id);
-                self.log_fault(apqn, id);
+            Verdict::Faulty(id, act) => {
+                self.strike(apqn, id);
+                let code = match act {
+                    Act::Checkstop => {
+                        self.fail_adapter(apqn.apid);
+                        ResponseCode::CHECKSTOPPED
+                    }
+                    Act::Async(code) => {
+                        self.queue_mut(apqn).fail(ResponseCode(code));
+                        self.reschedule(apqn);
+                        ResponseCode(code)
+                    }
+                    Act::Code(code) => ResponseCode(code),
+                    // no verdict names others
+                    _ => ResponseCode::BUSY,
+                };
                 (self.status(apqn, code), abi::AUDIT_INJECTED)
             }
             Verdict::Ready => (self.status(apqn, ResponseCode::NORMAL), 0),

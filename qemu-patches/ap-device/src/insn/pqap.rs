@@ -6,7 +6,7 @@ use ap_arch::{Apqn, AqicControl, FunctionCode, PqapGr0, QactInfo, Qci, QciFlags,
 use super::Verdict;
 use crate::abi;
 use crate::queue::QueueReset;
-use crate::{Ap, Context, Done, Indicator, Issuer, Outcome, Program, Trigger};
+use crate::{Act, Ap, Context, Done, Indicator, Issuer, Outcome, Program, Trigger};
 
 impl Ap {
     /// Executes PQAP with the given general registers 0 to 2.
@@ -77,7 +77,7 @@ impl Ap {
             (Verdict::Absent, _) | (_, None) => 0,
             (_, Some(adapter)) => adapter.tapq_info(t).0,
         };
-        let (status, injected) = self.conclude(apqn, verdict);
+        let (status, injected) = self.conclude(apqn, Some(Trigger::Tapq), verdict);
         let done = Done {
             gr2: Some(info),
             ..Done::with_status(status)
@@ -88,22 +88,34 @@ impl Ap {
     /// RAPQ and ZAPQ: contents and interrupts die when it is accepted; until
     /// completion every instruction is told so. GR2 is preserved.
     fn reset_queue(&mut self, apqn: Apqn, verdict: Verdict, kind: QueueReset) -> (Done, u8) {
+        let on = match kind {
+            QueueReset::Rapq => Trigger::Rapq,
+            QueueReset::Zapq => Trigger::Zapq,
+        };
+        let mut struck = 0;
         if verdict == Verdict::Ready {
-            let on = match kind {
-                QueueReset::Rapq => Trigger::Rapq,
-                QueueReset::Zapq => Trigger::Zapq,
-            };
             let until = self.now.after(self.duration(on, apqn));
+            let wanted = |act| matches!(act, Act::Stuck | Act::Keep);
+            let fault = self.faults.act(on, apqn, wanted);
+            if let Some((id, _)) = fault {
+                self.strike(apqn, id);
+                struck = abi::AUDIT_INJECTED;
+            }
             #[cfg(feature = "mutants")]
             let kept = self.mutant_keeps_reply(apqn, kind);
-            self.discard(apqn);
-            self.queue_mut(apqn).start_reset(kind, until);
+            if !matches!(fault, Some((_, Act::Keep))) {
+                self.discard(apqn);
+            }
+            match fault {
+                Some((id, Act::Stuck)) => self.queue_mut(apqn).start_stuck_reset(kind, id),
+                _ => self.queue_mut(apqn).start_reset(kind, until),
+            }
             #[cfg(feature = "mutants")]
             kept.into_iter().for_each(|m| self.queue_mut(apqn).reply(m));
             self.reschedule(apqn);
         }
-        let (status, injected) = self.conclude(apqn, verdict);
-        (Done::with_status(status), injected)
+        let (status, injected) = self.conclude(apqn, Some(on), verdict);
+        (Done::with_status(status), injected | struck)
     }
 
     #[cfg(feature = "mutants")]
@@ -145,9 +157,10 @@ impl Ap {
             self.reschedule(apqn);
         } else if verdict == Verdict::Ready {
             self.queue_mut(apqn).irq_off();
+            self.effects.cancel_indication(apqn);
             self.reschedule(apqn);
         }
-        let (status, injected) = self.conclude(apqn, verdict);
+        let (status, injected) = self.conclude(apqn, Some(Trigger::Aqic), verdict);
         (Done::with_status(status), injected)
     }
 
@@ -185,7 +198,7 @@ impl Ap {
         let answer = adapter
             .filter(|_| verdict == Verdict::Ready)
             .map(|adapter| adapter.compatible(question).0);
-        let (status, injected) = self.conclude(apqn, verdict);
+        let (status, injected) = self.conclude(apqn, None, verdict);
         let done = Done {
             gr2: answer,
             ..Done::with_status(status)

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{Text, TopologyError};
-use crate::{Fault, Scope, Trigger};
+use crate::abi::MAX_MESSAGE;
+use crate::{Act, Fault, Scope, Trigger};
 
 /// One `[[fault]]`.
 #[derive(Deserialize)]
@@ -17,9 +18,28 @@ pub(super) struct FaultEntry {
     apqn: Option<Spanned<String>>,
     apid: Option<Spanned<u8>>,
     on: Spanned<Trigger>,
+    act: Option<Spanned<Name>>,
     rc: Option<Spanned<u8>>,
+    length: Option<Spanned<u32>>,
+    after: Option<u32>,
     times: Option<Spanned<u32>>,
     delay_ms: Option<Spanned<u64>>,
+}
+
+/// Acts by name. Answering with a code has none: it is what `rc` alone means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Name {
+    Async,
+    BadLength,
+    Checkstop,
+    Drop,
+    Duplicate,
+    Expose,
+    Keep,
+    Reorder,
+    Stuck,
+    WrongPsmid,
 }
 
 pub(super) fn faults(
@@ -40,19 +60,27 @@ impl FaultEntry {
             (None, Some(apid)) => Scope::Adapter(Apid::new(*apid.get_ref())),
             _ => return Err(source.at(&self.on, "needs one of apqn and apid".into())),
         };
-        if let Some(rc) = self.rc.as_ref().filter(|rc| *rc.get_ref() == 0) {
-            return Err(source.at(rc, "0 is not an error".into()));
-        }
         if let Some(times) = self.times.as_ref().filter(|times| *times.get_ref() == 0) {
             return Err(source.at(times, "must be at least 1".into()));
         }
+        let act = self.act(source)?;
+        if act.is_some_and(|act| !act.fits(on)) {
+            let what = "this cannot happen there".to_owned();
+            return Err(match &self.act {
+                Some(name) => source.at(name, what),
+                None => source.at(&self.on, what),
+            });
+        }
+        if let (Some(times), Some(Act::Expose)) = (&self.times, act) {
+            return Err(source.at(times, "expose lasts until it is cleared".into()));
+        }
         match &self.delay_ms {
             Some(delay) if !on.completes_later() => {
-                let what = "only rapq, zapq, aqic and reply complete later";
+                let what = "only rapq, zapq, aqic, reply and irq complete later";
                 return Err(source.at(delay, what.into()));
             }
-            None if self.rc.is_none() => {
-                return Err(source.at(&self.on, "needs rc or delay-ms".into()));
+            None if act.is_none() => {
+                return Err(source.at(&self.on, "needs rc, act or delay-ms".into()));
             }
             _ => (),
         }
@@ -60,9 +88,49 @@ impl FaultEntry {
         Ok(Fault {
             scope,
             on,
-            code: self.rc.as_ref().map(|rc| *rc.get_ref()),
+            act,
+            after: self.after.unwrap_or(0),
             times: self.times.as_ref().map(|times| *times.get_ref()),
             delay: delay.map(|ms| Duration::from_millis(*ms.get_ref())),
         })
+    }
+
+    /// What happens; its parameters must be there, and no others.
+    fn act(&self, source: &Text<'_>) -> Result<Option<Act>, TopologyError> {
+        if let Some(rc) = self.rc.as_ref().filter(|rc| *rc.get_ref() == 0) {
+            return Err(source.at(rc, "0 is not an error".into()));
+        }
+        let rc = self.rc.as_ref().map(|rc| *rc.get_ref());
+        let Some(name) = &self.act else {
+            return match &self.length {
+                Some(length) => Err(source.at(length, "only bad-length has one".into())),
+                None => Ok(rc.map(Act::Code)),
+            };
+        };
+        let act = match (*name.get_ref(), rc, &self.length) {
+            (Name::Async, Some(rc), None) => Act::Async(rc),
+            (Name::Async, None, _) => return Err(source.at(name, "needs rc".into())),
+            (Name::BadLength, None, Some(length)) => {
+                let bytes = *length.get_ref();
+                if bytes == 0 || bytes as usize > MAX_MESSAGE {
+                    return Err(source.at(length, format!("must be 1 to {MAX_MESSAGE}")));
+                }
+                Act::Length(bytes)
+            }
+            (Name::BadLength, None, None) => return Err(source.at(name, "needs length".into())),
+            (Name::Checkstop, None, None) => Act::Checkstop,
+            (Name::Drop, None, None) => Act::Drop,
+            (Name::Duplicate, None, None) => Act::Duplicate,
+            (Name::Expose, None, None) => Act::Expose,
+            (Name::Keep, None, None) => Act::Keep,
+            (Name::Reorder, None, None) => Act::Reorder,
+            (Name::Stuck, None, None) => Act::Stuck,
+            (Name::WrongPsmid, None, None) => Act::WrongPsmid,
+            (_, rc, _) => {
+                let what = if rc.is_some() { "rc" } else { "length" };
+                return Err(source.at(name, format!("does not go with {what}")));
+            }
+        };
+        Ok(Some(act))
     }
 }

@@ -11,11 +11,31 @@
 //! config = true                             # false: starts deconfigured
 //! [[fault]]
 //! apqn = "05.0047"                          # or: apid = 5
-//! on = "zapq"                               # tapq rapq zapq aqic nqap dqap reply
+//! on = "zapq"                               # tapq rapq zapq aqic nqap dqap
+//!                                           # reply irq
 //! rc = 0x02                                 # answer with this code ...
+//! after = 1                                 # ... not before so many, default 0,
 //! times = 3                                 # ... so often, default: always
 //! delay-ms = 5000                           # completion takes this long
+//! [[fault]]
+//! apid = 5
+//! on = "reply"
+//! act = "bad-length"                        # instead of rc, see below
+//! length = 7
 //! ```
+//!
+//! | act | on | what happens |
+//! |---|---|---|
+//! | `async` | tapq aqic nqap dqap reply | the queue answers `rc` and the bit for asynchronous errors until a reset |
+//! | `checkstop` | all but irq | the adapter checkstops |
+//! | `stuck` | rapq zapq | the reset completes when the fault is cleared |
+//! | `keep` | rapq zapq | contents and interrupts survive the reset |
+//! | `drop` | reply irq | the reply, or its interrupt, is lost |
+//! | `duplicate` | reply | the reply comes twice |
+//! | `reorder` | reply | the reply comes after the next |
+//! | `wrong-psmid` | reply | the reply has another PSMID |
+//! | `bad-length` | reply | the reply is cut off, or padded, to `length` |
+//! | `expose` | instructions | a guest without the queue gets an answer |
 //!
 //! This is version 1 of the grammar. It may be extended, not changed. Errors
 //! name the line and the key.
