@@ -110,7 +110,7 @@ fn request_from_other_cpu(guest: &mut Guest) -> Result<(), Failure> {
     const RESTART: u8 = 6;
     guest.put_code(CODE, &[0xa7f4, 0x0002, 0xa7f4, 0xfffe]);
     insn::SECOND[0].store(guest.sd_address() as u32, Ordering::Release);
-    insn::SECOND[1].store(MILLISECOND as u32 * 5 >> 12, Ordering::Release);
+    insn::SECOND[1].store((MILLISECOND as u32 * 5) >> 12, Ordering::Release);
     insn::SECOND[2].store(CPUSTAT_STOP_INT, Ordering::Release);
     expect("SIGP restart", insn::sigp(1, RESTART), 0u8)?;
     guest.run_to(0x28)?;

@@ -68,6 +68,6 @@ fn crycb(guest: &mut Guest) -> Result<(), Failure> {
     guest.sd().crycbd = 0x7fff_0000;
     refused(guest, 0x0035)?;
     let table = guest.table_address() as u32;
-    guest.sd().crycbd = table + 0xf88 | 1;
+    guest.sd().crycbd = (table + 0xf88) | 1;
     refused(guest, 0x003c)
 }
