@@ -100,3 +100,58 @@ impl qapi_spec::Command for QueryApDevice {
     const NAME: &'static str = "x-query-ap-device";
     const ALLOW_OOB: bool = false;
 }
+
+/// `x-ap-set-domains`: the machine's domains, as `4,0x47` or `0-255`; what is
+/// none stays.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ApSetDomains {
+    /// Usage domains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage: Option<String>,
+    /// Control domains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub control: Option<String>,
+}
+
+impl qapi_spec::Command for ApSetDomains {
+    type Ok = qapi_spec::Empty;
+    const NAME: &'static str = "x-ap-set-domains";
+    const ALLOW_OOB: bool = false;
+}
+
+/// `x-ap-inject`: make queues misbehave.
+#[derive(Debug, Clone, Serialize)]
+pub struct ApInject {
+    /// `[[fault]]` tables as in a topology file.
+    pub faults: String,
+}
+
+/// The answer to [`ApInject`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct ApFaults {
+    /// Number of the first fault.
+    pub first: u32,
+}
+
+impl qapi_spec::Command for ApInject {
+    type Ok = ApFaults;
+    const NAME: &'static str = "x-ap-inject";
+    const ALLOW_OOB: bool = false;
+}
+
+/// `x-ap-clear-faults`: all of them.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ApClearFaults {}
+
+/// The answer to [`ApClearFaults`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct ApFaultsCleared {
+    /// How many there were.
+    pub cleared: u32,
+}
+
+impl qapi_spec::Command for ApClearFaults {
+    type Ok = ApFaultsCleared;
+    const NAME: &'static str = "x-ap-clear-faults";
+    const ALLOW_OOB: bool = false;
+}
