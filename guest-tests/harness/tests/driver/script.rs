@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The steps that both drivers are put through, as one shell script.
+//!
+//! `try FILE TEXT [NAME]` makes one write of TEXT, with the escapes of
+//! `echo -e`, and prints its outcome under the text or NAME. `show GUEST`
+//! prints the state once `guest_matrix` is GUEST or five seconds have passed.
+//! `log` prints what the driver said since the last `log`.
+
+use crate::{A, B};
+use std::fmt::Write;
+
+/// Values that are no number, or none that an attribute takes: arguments of
+/// `try`, and the refusal.
+pub const MALFORMED: &[(&str, &str)] = &[
+    (r"'\n'", INVALID),
+    ("five", INVALID),
+    ("-1", INVALID),
+    ("+-1", INVALID),
+    ("' 5'", INVALID),
+    ("'5 '", INVALID),
+    (r"'5\n\n'", INVALID),
+    (r"'5\n6\n'", INVALID),
+    ("5,6", INVALID),
+    ("0x", INVALID),
+    ("08", INVALID),
+    ("5f", INVALID),
+    (r"'\0005'", INVALID),
+    (r#""${SPACES}5" page"#, INVALID),
+    ("18446744073709551616", OVERFLOW),
+    ("99999999999999999999junk", OVERFLOW),
+    ("256", ABOVE),
+    ("0x100000005", ABOVE),
+];
+
+/// Values of `ap_config` that both drivers refuse.
+pub const MALFORMED_CONFIG: &[(&str, &str)] = &[
+    (r"'\n'", INVALID),
+    ("0x04", INVALID),
+    ("0,0", INVALID),
+    ("g,0,0", INVALID),
+    ("' 0,0,0'", INVALID),
+    ("0x00,0x00,0x00x", INVALID),
+    (r"'0\0,0,0'", INVALID),
+    (r#""0,0,${ZEROS%0000}" page"#, INVALID),
+];
+
+const INVALID: &str = "Invalid argument";
+const OVERFLOW: &str = "Numerical result out of range";
+const ABOVE: &str = "No such device";
+
+/// Values that are 5, 8 and 255.
+const NUMBERS: &[&str] = &[
+    "5",
+    r"'5\n'",
+    "+5",
+    "0x5",
+    r"'0X5\n'",
+    "05",
+    r"'5\0junk'",
+    r#""${ZEROS}5" page"#,
+    "010",
+    "0xff",
+];
+
+/// Values of `ap_config` that only the C driver takes.
+const LAX_CONFIG: &[&str] = &[",,", "0,0,0,0", "0x,0,0", r"'0,0,0\0junk'", r"'0,0\n0,0'"];
+
+const KINDS: [&str; 3] = ["adapter", "domain", "control_domain"];
+
+const PRELUDE: &str = r#"
+M=/sys/devices/vfio_ap/matrix
+T=$M/mdev_supported_types/vfio_ap-passthrough
+Q=/sys/bus/ap/drivers/vfio_ap
+SPACES=$(printf %4095s '')
+ZEROS=$(printf %04095d 0)
+try() {
+  if { echo -ne "$2" >"$1"; } 2>/tmp/error; then error=ok; else read -r error </tmp/error; fi
+  echo "${1##*/} <- ${3-$2}: ${error##*: }"
+}
+guest_has() {
+  guest=
+  while read -r line; do guest="$guest $line"; done <guest_matrix
+  [ "$guest" = "${1:+ $1}" ]
+}
+show() {
+  n=0
+  until guest_has "$1" || [ $n -eq 100 ]; do usleep 50000; n=$((n + 1)); done
+  grep . matrix guest_matrix control_domains ap_config | sed 's/0\{60\}\(,\|$\)/\1/g'
+}
+log() {
+  dmesg -c | sed -n 's/.*vfio_ap_mdev [^:]*: \(.* queue .*\)/\1/p' | sort | tr '\n' '|' | sed 's/^/log: /'
+  echo
+}
+dmesg -c >/dev/null
+"#;
+
+/// The whole script.
+pub fn script() -> String {
+    let mut script = format!("{PRELUDE}A={A} B={B}\n");
+    let mut add = |line: &str| writeln!(script, "{line}").unwrap();
+
+    add("cat $M/features $T/name $T/device_api $T/available_instances");
+    add("for u in $A $B $A 62177883; do try $T/create $u; done");
+    add("cat $T/available_instances; cd $M/$A");
+    add("for f in *; do case $f in explain) ;; *) stat -c 'attribute %n: %A' $f ;; esac; done");
+    add("echo attribute explain: $(stat -c %A explain 2>/dev/null || echo none)");
+
+    let malformed = |add: &mut dyn FnMut(&str), verb: &str, guest: &str| {
+        for kind in KINDS {
+            add(&format!("echo '== {verb}_{kind}'; show '{guest}'"));
+            for (value, _) in MALFORMED {
+                add(&format!("try {verb}_{kind} {value}"));
+            }
+            add(&format!("show '{guest}'"));
+        }
+    };
+    malformed(&mut add, "assign", "");
+    for (kind, guest) in KINDS.iter().zip(["05.", "05.0005", "05.0005"]) {
+        for value in NUMBERS {
+            add(&format!("try assign_{kind} {value}"));
+        }
+        add(&format!("show '{guest}'"));
+    }
+    malformed(&mut add, "unassign", "05.0005");
+    add("echo '== ap_config'; show 05.0005");
+    for (value, _) in MALFORMED_CONFIG {
+        add(&format!("try ap_config {value}"));
+    }
+    add("show 05.0005; echo '== end'");
+    for (kind, guest) in KINDS.iter().zip([".0005", "", ""]) {
+        for value in NUMBERS {
+            add(&format!("try unassign_{kind} {value}"));
+        }
+        add(&format!("show '{guest}'"));
+    }
+    for value in LAX_CONFIG {
+        add("echo 0x04,0x04,0x04 >ap_config");
+        add(&format!(
+            "try ap_config {value}; sed 's/0\\{{60\\}}//g' ap_config"
+        ));
+    }
+    script + SHARING
+}
+
+/// Who may have a queue: the two mdevs, the host, and the bus.
+const SHARING: &str = r#"
+try ap_config '0x06,0x0c,0x01\n'
+show '05.0004 05.0005 06.0004 06.0005'
+cd ../$B
+try assign_adapter 6; log
+try assign_domain 4; log
+show 06.
+try ap_config 0x02,0x08,0x00; log
+try ap_config 0x01,0x08,0x00
+show 07.0004
+for q in $Q/??.????; do echo "${q##*/} $(cat $q/status)"; done
+try /sys/bus/ap/apmask '+5\n'; log
+try /sys/bus/ap/apmask '+200\n'; log
+head -c 40 /sys/bus/ap/apmask; echo
+try ap_config 0,0x08,0
+try /sys/bus/ap/apmask '+7\n'
+try assign_adapter 7
+show .0004
+try /sys/bus/ap/apmask '-7\n'
+try assign_adapter 7
+show 07.0004
+cd ../$A
+try $Q/unbind 05.0004
+show '06.0004 06.0005'
+try $Q/bind 05.0004
+show '05.0004 05.0005 06.0004 06.0005'
+try assign_domain 0x20
+show '05.0004 05.0005 06.0004 06.0005'
+try unassign_domain 4
+show '05.0005 06.0005'
+for m in $A $B; do try ../$m/remove 1; done
+cd /; ls $M; cat $T/available_instances
+rmmod vfio_ap && [ ! -e $M ] && echo unloaded
+"#;
