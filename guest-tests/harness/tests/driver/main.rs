@@ -2,6 +2,7 @@
 //! The vfio_ap drivers end to end: sysfs, queues and guests in L1.
 
 mod parity;
+mod reload;
 mod script;
 
 use harness::config::project_root;
