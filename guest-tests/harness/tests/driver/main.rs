@@ -4,10 +4,12 @@
 mod parity;
 mod reload;
 mod script;
+mod stuck;
 
 use harness::config::project_root;
-use harness::{Config, Driver, Machine, mdev};
-use std::time::Duration;
+use harness::mdev::Mdev;
+use harness::{Config, Driver, Exit, Machine, mdev};
+use std::time::{Duration, Instant};
 
 /// Names of the matrix devices.
 const A: &str = "62177883-f1bb-47f0-914d-32a22e3a8804";
@@ -23,4 +25,27 @@ fn boot(name: &str, driver: Driver) -> Machine {
     let machine = Machine::boot(&config).unwrap();
     assert_eq!(mdev::reserve_all(&machine).unwrap(), 6);
     machine
+}
+
+/// What a line of shell prints; it must succeed.
+fn shell(machine: &Machine, line: &str) -> String {
+    let output = machine.shell(line, LIMIT).unwrap();
+    assert_eq!(output.exit, Exit::Status(0), "{line}: {output:?}");
+    output.stdout
+}
+
+/// Wait until an attribute has these lines.
+fn wait_for(mdev: &Mdev, attribute: &str, wanted: &[&str]) {
+    let end = Instant::now() + LIMIT;
+    loop {
+        let lines = mdev.lines(attribute).unwrap();
+        if lines == wanted {
+            return;
+        }
+        assert!(
+            Instant::now() < end,
+            "{attribute}: {lines:?}, not {wanted:?}"
+        );
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
 }
