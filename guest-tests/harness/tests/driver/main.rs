@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The vfio_ap drivers end to end: sysfs, queues and guests in L1.
 
+mod host;
 mod parity;
 mod reload;
 mod script;
