@@ -217,7 +217,10 @@ enum {
      * for guest ISC @gisc.
      */
     AP_EFFECT_INDICATE = 2,
-    /* Stop the machine: the auditor saw a violation and was told to stop. */
+    /*
+     * Stop the machine: the auditor saw a violation and was told to stop.
+     * @nib is the seq of the offending record, about queue @apqn.
+     */
     AP_EFFECT_STOP = 3,
 };
 
@@ -276,6 +279,8 @@ void ap_device_reset(ApModel *ap, uint64_t now, uint32_t kind);
  * Tunables, by name, so that more can be added:
  *   reset-ns   how long RAPQ and ZAPQ take (default 5000000)
  *   reply-ns   from NQAP to the reply (default 50000)
+ *   stop-at-violation
+ *              1: a violation ends in AP_EFFECT_STOP (default 0)
  *   mutant     only in builds with the Cargo feature "mutants": 1 no T bit,
  *              2 E always on, 3 ZAPQ keeps a reply, 4 QCI writes GR1; 0 none
  */
@@ -416,6 +421,8 @@ enum {
     AP_OP_MARK = 0x94,
     AP_OP_DISCARD = 0x95, /* a request or reply was thrown away */
     AP_OP_FAULT = 0xa0,   /* a scripted fault took effect; tag: its number */
+    AP_OP_VIOLATION = 0xa1, /* the auditor objects to the record before, which
+                               this repeats; tag: AP_INVARIANT_* */
 };
 
 /* ApAuditRecord.flags */
@@ -448,8 +455,9 @@ typedef struct ApAuditRecord {
     uint64_t sd;
     uint32_t crycbd;
     uint32_t length;
-    uint64_t psmid;
-    uint64_t tag; /* keyed digest of the request, repeated on its reply */
+    uint64_t psmid; /* AQIC: GR1 */
+    uint64_t tag;   /* keyed digest of the request, repeated on its reply;
+                       AQIC: GR2 */
 } ApAuditRecord;
 
 #define AP_ANY_QUEUE UINT32_MAX
@@ -466,6 +474,21 @@ size_t ap_device_audit_read(const ApModel *ap, uint64_t since, uint32_t apqn,
 
 /* Writes a mark, to ask for records since; returns its seq. */
 uint64_t ap_device_audit_mark(ApModel *ap, uint64_t now, uint64_t tag);
+
+/* What the auditor, which is always on, holds the log against. */
+enum {
+    AP_INVARIANT_REPLY_TO_OWNER = 1,
+    AP_INVARIANT_ZAPQ_BETWEEN_OWNERS = 2,
+    AP_INVARIANT_NOTHING_SURVIVES = 3,
+    AP_INVARIANT_INDICATOR_IS_CURRENT = 4,
+    AP_INVARIANT_HOST_KEEPS_OFF = 5,
+    AP_INVARIANT_MASKS_HOLD = 6,
+};
+
+#define AP_INVARIANTS 6
+
+/* How often each was violated since creation, by number - 1. */
+void ap_device_violations(const ApModel *ap, uint64_t counts[AP_INVARIANTS]);
 
 /* ------------------------------------------------------------------ */
 

@@ -244,6 +244,8 @@ pub const OP_MARK: u8 = 0x94;
 pub const OP_DISCARD: u8 = 0x95;
 /// A scripted fault took effect.
 pub const OP_FAULT: u8 = 0xa0;
+/// The auditor objects to the record before.
+pub const OP_VIOLATION: u8 = 0xa1;
 
 /// Part of a message.
 pub const AUDIT_PARTIAL: u8 = 1;

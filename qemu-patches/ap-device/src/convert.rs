@@ -85,6 +85,12 @@ impl From<Effect> for abi::Effect {
                 kind: abi::EFFECT_CONFIG_CHANGED,
                 ..Self::default()
             },
+            Effect::Stop(apqn, seq) => Self {
+                nib: seq,
+                kind: abi::EFFECT_STOP,
+                apqn: apqn.to_qid(),
+                ..Self::default()
+            },
             Effect::Indicate(apqn, indicator) => Self {
                 nib: indicator.nib,
                 kind: abi::EFFECT_INDICATE,

@@ -22,6 +22,9 @@ pub enum Effect {
     /// A reply became visible on a queue with interrupts on: set the indicator
     /// and make an adapter interruption pending.
     Indicate(Apqn, Indicator),
+    /// Stop the machine: the record with this number, about this queue,
+    /// violates an invariant.
+    Stop(Apqn, u64),
 }
 
 /// Effects not yet fetched, oldest first.
@@ -33,7 +36,9 @@ pub(crate) struct Effects(VecDeque<Effect>);
 
 impl Effects {
     pub(crate) fn push(&mut self, effect: Effect) {
-        if !self.0.contains(&effect) {
+        let stop = |effect: &Effect| matches!(effect, Effect::Stop(..));
+        let stops_already = stop(&effect) && self.0.iter().any(stop);
+        if !stops_already && !self.0.contains(&effect) {
             self.0.push_back(effect);
         }
     }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use ap_arch::{Adm, Apid, Aqm, Psmid};
 
 use crate::abi::{self, AuditRecord, InsnResult, QueueInfo};
+use crate::auditor::INVARIANTS;
 use crate::topology::{self, Topology};
 use crate::{AdapterSpec, Ap, Change, ChangeError, Context, Done, FaultId, Mode, Ns, ResetKind};
 
@@ -255,6 +256,7 @@ fn set_option(ap: &mut Ap, name: &str, value: u64) -> Result<(), String> {
     match name {
         "reset-ns" => ap.tunables_mut().reset = Duration::from_nanos(value),
         "reply-ns" => ap.tunables_mut().reply = Duration::from_nanos(value),
+        "stop-at-violation" => ap.set_stop_at_violation(value != 0),
         #[cfg(feature = "mutants")]
         "mutant" => {
             let index = usize::try_from(value).ok().and_then(|v| v.checked_sub(1));
@@ -519,6 +521,15 @@ pub unsafe extern "C" fn ap_device_audit_read(
 pub unsafe extern "C" fn ap_device_audit_mark(ap: *mut Ap, now: u64, tag: u64) -> u64 {
     // SAFETY: a model from a constructor, used under the lock.
     unsafe { &mut *ap }.mark(Ns(now), tag)
+}
+
+/// `violations`, see the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ap_device_violations(ap: *const Ap, counts: *mut [u64; INVARIANTS]) {
+    // SAFETY: a model from a constructor, used under the lock.
+    let violations = unsafe { &*ap }.violations();
+    // SAFETY: the caller's array.
+    unsafe { counts.write(violations) };
 }
 
 /// Stores the first `max` of `items` at `out`; returns how many items there

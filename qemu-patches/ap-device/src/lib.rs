@@ -22,6 +22,7 @@
 pub mod abi;
 mod adapter;
 mod audit;
+pub mod auditor;
 mod change;
 mod context;
 mod convert;

@@ -9,6 +9,7 @@ use ap_arch::{Adm, Apid, Apm, Apqi, Apqn, Aqm, Matrix, Psmid, QueueStatus, Respo
 use crate::abi::{self, AuditRecord};
 use crate::adapter::{Adapter, DEPTH};
 use crate::audit::AuditLog;
+use crate::auditor::{Auditor, INVARIANTS, Scene};
 use crate::effect::Effects;
 use crate::fault::Faults;
 use crate::queue::{Message, Queue};
@@ -72,6 +73,9 @@ pub struct Ap {
     pub(crate) faults: Faults,
     pub(crate) effects: Effects,
     pub(crate) audit: AuditLog,
+    auditor: Auditor,
+    /// Whether a violation stops the machine.
+    pub(crate) stop_at_violation: bool,
     #[cfg(feature = "mutants")]
     pub(crate) mutant: Option<crate::Mutant>,
 }
@@ -92,6 +96,8 @@ impl Ap {
             faults: Faults::default(),
             effects: Effects::default(),
             audit: AuditLog::new(seed),
+            auditor: Auditor::default(),
+            stop_at_violation: false,
             #[cfg(feature = "mutants")]
             mutant: None,
         }
@@ -125,11 +131,45 @@ impl Ap {
         &self.audit
     }
 
+    /// How often each invariant of the auditor was violated.
+    pub fn violations(&self) -> [u64; INVARIANTS] {
+        self.auditor.counts()
+    }
+
+    /// Whether a violation ends in [`Effect::Stop`].
+    pub fn set_stop_at_violation(&mut self, on: bool) {
+        self.stop_at_violation = on;
+    }
+
+    /// Shows a record to the auditor and appends it; returns its number. What
+    /// was violated follows, a record for each.
+    pub(crate) fn log(&mut self, record: AuditRecord, guest: Option<Matrix>) -> u64 {
+        let seq = self.audit.next_seq();
+        let mut record = AuditRecord { seq, ..record };
+        let machine = self.matrix;
+        let found = self.auditor.observe(&record, &Scene { machine, guest });
+        if found.is_empty() {
+            return self.audit.push(record);
+        }
+        record.flags |= abi::AUDIT_VIOLATION;
+        self.audit.push(record);
+        for invariant in found {
+            let op = abi::OP_VIOLATION;
+            let tag = invariant as u64;
+            self.audit.push(AuditRecord { op, tag, ..record });
+        }
+        if self.stop_at_violation {
+            let apqn = Apqn::from_qid(record.apqn);
+            self.effects.push(Effect::Stop(apqn, seq));
+        }
+        seq
+    }
+
     /// Writes a mark into the audit log and returns its number.
     pub fn mark(&mut self, now: Ns, tag: u64) -> u64 {
         self.poll(now);
         let record = AuditRecord::of_event(self.now, abi::OP_MARK, Apqn::default());
-        self.audit.push(AuditRecord { tag, ..record })
+        self.log(AuditRecord { tag, ..record }, None)
     }
 
     /// Puts a fault in force.
@@ -272,12 +312,14 @@ impl Ap {
 
     pub(crate) fn log_event(&mut self, op: u8, apqn: Apqn, length: u32, tag: u64) {
         let record = AuditRecord::of_event(self.now, op, apqn);
-        self.audit.push(AuditRecord {
-            epoch: self.epoch(apqn),
+        let epoch = self.epoch(apqn);
+        let record = AuditRecord {
+            epoch,
             length,
             tag,
             ..record
-        });
+        };
+        self.log(record, None);
     }
 
     pub(crate) fn log_message(&mut self, op: u8, apqn: Apqn, message: &Message, flags: u8) {
@@ -291,7 +333,7 @@ impl Ap {
             Owner::Host => 0,
             Owner::Guest(crycb) => crycb,
         };
-        self.audit.push(AuditRecord {
+        let record = AuditRecord {
             crycbd,
             epoch: message.epoch,
             length: message.bytes.len() as u32,
@@ -299,7 +341,8 @@ impl Ap {
             psmid,
             tag: message.tag,
             ..record
-        });
+        };
+        self.log(record, None);
     }
 
     /// All queues that were ever used, of one adapter or domain or of all.

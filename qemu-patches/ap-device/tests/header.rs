@@ -7,6 +7,7 @@ use std::mem::{offset_of, size_of};
 use std::process::Command;
 
 use ap_device::abi;
+use ap_device::auditor::{INVARIANTS, Invariant};
 
 /// Lines of C that fail to compile unless both sides agree on a structure.
 macro_rules! layout {
@@ -161,6 +162,7 @@ fn header_and_abi_agree() {
         OP_MARK = "AP_OP_MARK",
         OP_DISCARD = "AP_OP_DISCARD",
         OP_FAULT = "AP_OP_FAULT",
+        OP_VIOLATION = "AP_OP_VIOLATION",
         AUDIT_PARTIAL = "AP_AUDIT_PARTIAL",
         AUDIT_SPECIAL = "AP_AUDIT_SPECIAL",
         AUDIT_T = "AP_AUDIT_T",
@@ -168,6 +170,21 @@ fn header_and_abi_agree() {
         AUDIT_INJECTED = "AP_AUDIT_INJECTED",
         AUDIT_VIOLATION = "AP_AUDIT_VIOLATION",
     );
+
+    for (invariant, name) in [
+        (Invariant::ReplyToOwner, "REPLY_TO_OWNER"),
+        (Invariant::ZapqBetweenOwners, "ZAPQ_BETWEEN_OWNERS"),
+        (Invariant::NothingSurvives, "NOTHING_SURVIVES"),
+        (Invariant::IndicatorIsCurrent, "INDICATOR_IS_CURRENT"),
+        (Invariant::HostKeepsOff, "HOST_KEEPS_OFF"),
+        (Invariant::MasksHold, "MASKS_HOLD"),
+    ] {
+        line(
+            &mut c,
+            &format!("AP_INVARIANT_{name} == {}", invariant as u8),
+        );
+    }
+    line(&mut c, &format!("AP_INVARIANTS == {INVARIANTS}"));
 
     let source = format!("{}/header_check.c", env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(&source, c).unwrap();

@@ -51,7 +51,7 @@ impl Ap {
             record.flags |= injected;
             done
         });
-        self.log_outcome(record, &outcome);
+        self.log_outcome(ctx, record, &outcome);
         outcome
     }
 
@@ -180,7 +180,7 @@ impl Ap {
         if let Ok(Done { cc: 1, .. }) = outcome {
             record.flags |= abi::AUDIT_PARTIAL;
         }
-        self.log_outcome(record, &outcome);
+        self.log_outcome(ctx, record, &outcome);
         outcome
     }
 

@@ -16,7 +16,7 @@ use ap_arch::{Apqn, QueueStatus, ResponseCode};
 
 use crate::abi::{self, AuditRecord};
 use crate::queue::Queue;
-use crate::{Act, Ap, Context, FaultId, Outcome, Trigger};
+use crate::{Act, Ap, Context, FaultId, Issuer, Outcome, Trigger};
 
 /// What the queue says to an instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,7 +100,7 @@ impl Ap {
     }
 
     /// Completes the record of an instruction with its outcome and logs it.
-    fn log_outcome(&mut self, record: AuditRecord, outcome: &Outcome) {
+    fn log_outcome(&mut self, ctx: &Context, record: AuditRecord, outcome: &Outcome) {
         let apqn = Apqn::from_qid(record.apqn);
         let mut record = AuditRecord {
             epoch: self.epoch(apqn),
@@ -114,7 +114,11 @@ impl Ap {
             }
             Err(_) => record.cc = 0xff,
         }
-        self.audit.push(record);
+        let guest = match ctx.issuer {
+            Issuer::Host => None,
+            Issuer::Guest(_) => Some(ctx.effective(self.matrix)),
+        };
+        self.log(record, guest);
     }
 
     /// The record of an instruction, to be completed by [`Self::log_outcome`].

@@ -17,6 +17,9 @@ impl Ap {
         let flags = [(gr0.t(), abi::AUDIT_T), (gr0.f(), abi::AUDIT_F)];
         let op = gr0.function().map_or(abi::OP_UNKNOWN, FunctionCode::code);
         let mut record = Self::record(ctx, op, apqn, &flags);
+        if op == FunctionCode::Aqic.code() {
+            (record.psmid, record.tag) = (gr1, gr2);
+        }
         let outcome = match self.check_form(ctx, gr0, gr2) {
             Err(program) => Err(program),
             Ok(FunctionCode::Qci) => Ok(self.qci(ctx)),
@@ -33,7 +36,7 @@ impl Ap {
                 Ok(done)
             }
         };
-        self.log_outcome(record, &outcome);
+        self.log_outcome(ctx, record, &outcome);
         outcome
     }
 
