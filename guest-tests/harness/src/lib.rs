@@ -19,7 +19,6 @@ pub mod config;
 pub mod error;
 pub mod guest;
 pub mod klog;
-pub mod ktap;
 pub mod machine;
 pub mod mdev;
 mod qemu;
