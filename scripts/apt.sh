@@ -39,6 +39,7 @@ APT::Sandbox::User "root";
 Acquire::Retries "3";
 Acquire::http::Timeout "20";
 Acquire::Languages "none";
+APT::Update::Error-Mode "any";
 CONF
   key=$(cat "$dir/sources.list" "$dir/apt.conf" | sha256sum)
   if ! up_to_date "$dir/fresh" "$key" || [ -n "$(find "$dir/fresh" -mmin +1440)" ]; then

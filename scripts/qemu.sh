@@ -58,3 +58,4 @@ else
   rm -rf "$OUT" && mv "$OUT.$$" "$OUT"
 fi
 publish "$OUT"
+say "built: target/qemu/qemu-system-s390x"

@@ -40,7 +40,8 @@ for step in "$@"; do
     fi
     exit $status
   fi
-  say "$((SECONDS - start)) s, $(grep -E '^(up to date|from the cache|built|fetched|NOTICE: Linux)' "$log" | tail -n 1 || true)"
+  say "$((SECONDS - start)) s, $(grep -E '^(up to date|from the cache|built|fetched)' "$log" | tail -n 1 || true)"
+  grep -E '^NOTICE: .* in its place$' "$log" >&2 || true
 done
 touch "$OUTPUT/.complete"
 say "$total steps, $((SECONDS - begin)) s"

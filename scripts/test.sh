@@ -12,6 +12,8 @@ what=(--locked --workspace --features ap-device/mutants --no-fail-fast)
 # NIGHTLY=1 adds the tests that need more than `make test` builds.
 if "$CARGO" nextest --version >/dev/null 2>&1; then
   [ -z "${NIGHTLY-}" ] || what+=(--run-ignored all)
+  # A kept machine needs the terminal, and all the time there is.
+  [ -z "${KEEP-}" ] || what+=(--no-capture --profile keep)
   exec "$CARGO" nextest run "${what[@]}" ${PARTITION:+--partition "$PARTITION"}
 fi
 [ -z "${NIGHTLY-}" ] || what+=(-- --include-ignored)
