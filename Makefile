@@ -32,9 +32,10 @@ check: ## format, lints, scripts, licences, documentation's folder map
 	@scripts/check.sh
 
 bench: ## measured figures, side by side, into target/bench.json
-	@$(STEPS) $(ALL_STEPS)
+	@$(STEPS) $(ALL_STEPS) l1-root=scripts/l1-root.sh\ qemu-system-s390x
 	@target/debug/l1 bench-boot
 	@target/debug/run-guest --bench 3
+	@target/debug/l1 bench-vmm
 
 nightly: ## test, and what needs more: the debug kernel, Debian's QEMU in L1
 	@$(STEPS) $(ALL_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \

@@ -4,6 +4,7 @@
 use crate::client::{Client, Life};
 use crate::config::{Config, Driver};
 use crate::error::{Error, Tail};
+use crate::keep::keep;
 use crate::klog;
 use crate::qemu::{accept, died, listen, spawn};
 use crate::qmp::Qmp;
@@ -30,7 +31,8 @@ pub struct Output {
     pub stderr: String,
 }
 
-/// A running L1. Dropping it kills QEMU.
+/// A running L1. Dropping it kills QEMU; in a failing test, `KEEP=1` holds it
+/// before.
 pub struct Machine {
     qemu: Option<Child>,
     client: Arc<Client>,
@@ -61,14 +63,15 @@ impl Machine {
         let begin = Instant::now();
 
         // We listen and QEMU connects, so nobody has to poll for its sockets.
-        let agent = listen(&sockets.path().join("agent"))?;
+        let listen = |name| listen(&sockets.path().join(name));
+        let (agent, commands, events) = (listen("agent")?, listen("qmp")?, listen("events")?);
         let mut qemu = spawn(config, sockets.path(), &logs)?;
+        let mut accept = |listener| accept(listener, &mut qemu, &logs);
+        let (agent, commands, events) = (accept(&agent)?, accept(&commands)?, accept(&events)?);
         let (life_to, life) = channel();
-        let stream = accept(&agent, &mut qemu, &logs)?;
         let client =
-            Client::new(stream, &logs, life_to.clone()).map_err(Error::host("kernel.log"))?;
-        let path = |name| sockets.path().join(name);
-        let qmp = match Qmp::connect(&path("qmp"), &path("events"), &logs, life_to) {
+            Client::new(agent, &logs, life_to.clone()).map_err(Error::host("kernel.log"))?;
+        let qmp = match Qmp::new(commands, events, &logs, life_to) {
             Ok(qmp) => qmp,
             // It refuses bad options only after it has connected to us.
             Err(_) => return Err(died(&mut qemu, &logs)),
@@ -291,7 +294,8 @@ impl Machine {
     /// # Errors
     /// The kernel's complaints, or that QEMU does not end.
     pub fn shutdown(mut self) -> Result<(), Error> {
-        self.check_kernel()?;
+        self.check_kernel()
+            .inspect_err(|e| keep(&self, None, &e.to_string()))?;
         self.qmp(qapi::qmp::quit {})?;
         loop {
             match self.life.recv_timeout(OFF_LIMIT) {
@@ -442,6 +446,9 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            keep(self, None, "the test has failed");
+        }
         self.kill_qemu();
         if let Some(mut qemu) = self.qemu.take() {
             let _ = qemu.wait();

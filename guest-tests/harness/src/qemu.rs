@@ -20,12 +20,12 @@ pub(crate) fn listen(path: &Path) -> Result<UnixListener, Error> {
 
 /// Wait for QEMU to connect, or to die of a bad option.
 pub(crate) fn accept(
-    agent: &UnixListener,
+    listener: &UnixListener,
     qemu: &mut Child,
     logs: &Path,
 ) -> Result<UnixStream, Error> {
     loop {
-        match agent.accept() {
+        match listener.accept() {
             Ok((stream, _)) => {
                 stream
                     .set_nonblocking(false)
@@ -33,7 +33,7 @@ pub(crate) fn accept(
                 return Ok(stream);
             }
             Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(e) => return Err(Error::host("the agent's socket")(e)),
+            Err(e) => return Err(Error::host("a socket for QEMU")(e)),
         }
         if qemu.try_wait().map_err(Error::host("QEMU"))?.is_some() {
             return Err(died(qemu, logs));
@@ -118,7 +118,7 @@ pub(crate) fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Chil
         &format!("virtserialport,chardev=agent,name={PORT}"),
     ]);
     for name in ["qmp", "events"] {
-        qemu.args(["-qmp", &format!("unix:{},server=on,wait=off", socket(name))]);
+        qemu.args(["-qmp", &format!("unix:{}", socket(name))]);
     }
     if let Some(root) = &config.root {
         let root = fs::canonicalize(root).map_err(Error::host(path(root)))?;

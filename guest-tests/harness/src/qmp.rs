@@ -22,13 +22,13 @@ pub struct Qmp {
 }
 
 impl Qmp {
-    /// Greet QEMU on both sockets and watch its events.
+    /// Greet QEMU on both connections and watch its events.
     ///
     /// # Errors
-    /// When a socket or log cannot be used, or QEMU does not answer as QMP.
-    pub fn connect(
-        commands: &Path,
-        events: &Path,
+    /// When the log cannot be used, or QEMU does not answer as QMP.
+    pub fn new(
+        commands: UnixStream,
+        events: UnixStream,
         logs: &Path,
         life: Sender<Life>,
     ) -> std::io::Result<Self> {
@@ -61,9 +61,13 @@ impl Qmp {
     }
 }
 
-fn greet(path: &Path) -> std::io::Result<Connection> {
-    let stream = UnixStream::connect(path)?;
-    let mut qmp = qapi::Qmp::new(Stream::new(BufReader::new(stream.try_clone()?), stream));
+fn greet(stream: UnixStream) -> std::io::Result<Connection> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    // The crate takes a greeting for granted; a QEMU that gives up sends none.
+    if reader.fill_buf()?.is_empty() {
+        return Err(std::io::ErrorKind::UnexpectedEof.into());
+    }
+    let mut qmp = qapi::Qmp::new(Stream::new(reader, stream));
     qmp.handshake()?;
     Ok(qmp)
 }

@@ -61,7 +61,7 @@ fn a_wrong_expectation_fails_and_says_what_was_seen() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(report["passed"], false);
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("FAIL host: assign adapter 0x01"), "{text}");
+    assert!(text.contains("not ok 2 assign adapter 0x01"), "{text}");
     assert!(
         text.contains("expected:     01.0004 05.0004 fe.0004"),
         "{text}"
@@ -75,7 +75,7 @@ fn a_withheld_event_fails_although_the_masks_are_right() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(report["passed"], false);
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("FAIL host: assign adapter 0x01"), "{text}");
+    assert!(text.contains("not ok 2 assign adapter 0x01"), "{text}");
     assert!(text.contains("guest_matrix: 01.0004 05.0004"), "{text}");
     assert!(text.contains("guest sees:   nothing new within"), "{text}");
 }

@@ -4,9 +4,11 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use harness::bench::{self, Entry};
-use harness::{Config, Driver, Exit, Flavour, Machine, terminal};
+use harness::keep::keep;
+use harness::terminal::{Ends, interactive};
+use harness::{Config, Driver, Exit, Flavour, Machine};
 use l1_protocol::{Command, Stream};
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -28,6 +30,12 @@ enum What {
     /// Measure how long L1 takes to reach the agent, into target/bench.json
     BenchBoot {
         /// How many boots
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
+    /// Measure apvmm beside Debian's QEMU in L1, into target/bench.json
+    BenchVmm {
+        /// How many starts of each
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
@@ -93,6 +101,9 @@ fn main() -> ExitCode {
         What::Shell(boot) => shell(&boot),
         What::Run(run) => run_command(&run),
         What::BenchBoot { runs } => bench_boot(runs),
+        What::BenchVmm { runs } => bench::vmm::run(runs)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Into::into),
     };
     result.unwrap_or_else(|e| {
         eprintln!("l1: {e:#}");
@@ -131,7 +142,8 @@ fn shell(boot: &Boot) -> Result<ExitCode> {
         machine.boot_time.as_secs_f32(),
         machine.logs().join("kernel.log").display()
     );
-    let exit = terminal::interactive(&machine, vec!["/bin/sh".into(), "-l".into()], chroot(boot))?;
+    let argv = vec!["/bin/sh".into(), "-l".into()];
+    let exit = interactive(&machine, Ends::standard()?, argv, chroot(boot))?;
     Ok(status(&exit))
 }
 
@@ -165,22 +177,13 @@ fn run_command(run: &Run) -> Result<ExitCode> {
             eprintln!("l1: killed after {limit:?}");
             return Ok(ExitCode::from(124));
         }
-        other => other?,
+        other => other.inspect_err(|e| keep(&machine, None, &e.to_string()))?,
     };
     if let Exit::NotStarted(why) = &exit {
         bail!("the command could not be started: {why}");
     }
-    if exit != Exit::Status(0)
-        && std::env::var_os("KEEP").is_some_and(|k| !k.is_empty())
-        && std::io::stdin().is_terminal()
-    {
-        eprintln!("l1: {exit:?}; the machine is kept, `exit` ends it");
-        terminal::interactive(
-            &machine,
-            vec!["/bin/sh".into(), "-l".into()],
-            chroot(&run.boot),
-        )?;
-        return Ok(status(&exit));
+    if exit != Exit::Status(0) {
+        keep(&machine, chroot(&run.boot), &format!("{exit:?}"));
     }
     machine.shutdown()?;
     Ok(status(&exit))

@@ -7,6 +7,8 @@ use anyhow::{Context, Result};
 use clap::{Parser, ValueEnum};
 use harness::bench::{self, Entry};
 use harness::guest::{Guest, Kind, Sees};
+use harness::keep::keep;
+use harness::ktap::Ktap;
 use harness::mdev::{self, Mdev, Resource};
 use harness::{Config, Driver, Exit, Machine, config};
 use serde::Serialize;
@@ -105,7 +107,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(e) => {
-            println!("FAIL: {e:#}");
+            println!("# FAIL: {e:#}");
             ExitCode::FAILURE
         }
     }
@@ -125,7 +127,7 @@ fn run(cli: &Cli) -> Result<bool> {
     let path = cli.report.clone().unwrap_or(default);
     write(&report, &path).with_context(|| path.display().to_string())?;
     println!(
-        "{}: {} steps; report: {}",
+        "# {}: {} steps; report: {}",
         if passed { "PASS" } else { "FAIL" },
         report.steps.len(),
         path.display()
@@ -179,19 +181,27 @@ fn run_steps(cli: &Cli, driver: DriverName) -> Result<(String, Vec<Step>)> {
     config.topology = Some(cli.topology.clone().unwrap_or(default));
     let machine = Machine::boot(&config)?;
     println!(
-        "L1: Linux {} on our QEMU, up after {:.1} s",
+        "# L1: Linux {} on our QEMU, up after {:.1} s",
         machine.kernel,
         machine.boot_time.as_secs_f32()
     );
     let queues = mdev::reserve_all(&machine)?;
-    println!("L1: {queues} AP queues are bound to vfio_ap");
-    let steps = change_a_running_guest(cli, &machine)?;
+    println!("# L1: {queues} AP queues are bound to vfio_ap");
+    let mut ktap = Ktap::begin(1 + CHANGES.len());
+    let steps = change_a_running_guest(cli, &machine, &mut ktap).inspect_err(|e| {
+        ktap.bail_out(&e.to_string());
+        keep(&machine, None, &format!("{e:#}"));
+    })?;
+    ktap.end();
+    if steps.iter().any(|s| !s.passed) {
+        keep(&machine, None, "a step has failed");
+    }
     let kernel = machine.kernel.clone();
     machine.shutdown()?;
     Ok((kernel, steps))
 }
 
-fn change_a_running_guest(cli: &Cli, machine: &Machine) -> Result<Vec<Step>> {
+fn change_a_running_guest(cli: &Cli, machine: &Machine, ktap: &mut Ktap) -> Result<Vec<Step>> {
     let mdev = Mdev::create(machine, UUID)?;
     for (what, number) in [
         (Resource::Adapter, 5),
@@ -220,6 +230,7 @@ fn change_a_running_guest(cli: &Cli, machine: &Machine) -> Result<Vec<Step>> {
         &expected,
         begin,
         BOOT,
+        ktap,
     )?];
     for &(assign, what, number) in CHANGES {
         let list = match what {
@@ -243,7 +254,9 @@ fn change_a_running_guest(cli: &Cli, machine: &Machine) -> Result<Vec<Step>> {
         );
         let begin = Instant::now();
         mdev.change(assign, what, number)?;
-        steps.push(observe(&mdev, &mut guest, &host, &wanted, begin, SEE)?);
+        steps.push(observe(
+            &mdev, &mut guest, &host, &wanted, begin, SEE, ktap,
+        )?);
         if !steps.last().is_some_and(|s| s.passed) {
             guest.kill();
             return Ok(steps);
@@ -265,6 +278,7 @@ fn observe(
     expected: &Sees,
     begin: Instant,
     limit: Duration,
+    ktap: &mut Ktap,
 ) -> Result<Step> {
     let seen = guest.until(limit, |s| s == expected)?;
     let milliseconds = begin.elapsed().as_millis();
@@ -275,23 +289,15 @@ fn observe(
         Ok(sees) => Some(sees),
         Err(last) => last,
     };
-    println!("{} host: {host}", if passed { "ok  " } else { "FAIL" });
-    println!("       guest_matrix: {}", guest_matrix.join(" "));
-    match &guest_sees {
-        Some(sees) => println!(
-            "       guest sees:   {} (control domains {:x?}) after {milliseconds} ms",
-            sees.matrix().join(" "),
-            sees.control_domains
-        ),
-        None => println!("       guest sees:   nothing new within {limit:?}"),
-    }
+    ktap.note(&format!("guest_matrix: {}", guest_matrix.join(" ")));
+    ktap.note(&match &guest_sees {
+        Some(sees) => format!("guest sees:   {} after {milliseconds} ms", told(sees)),
+        None => format!("guest sees:   nothing new within {limit:?}"),
+    });
     if !passed {
-        println!(
-            "       expected:     {} (control domains {:x?})",
-            expected.matrix().join(" "),
-            expected.control_domains
-        );
+        ktap.note(&format!("expected:     {}", told(expected)));
     }
+    ktap.result(passed, host);
     Ok(Step {
         host: host.to_owned(),
         guest_matrix,
@@ -300,6 +306,11 @@ fn observe(
         milliseconds,
         passed,
     })
+}
+
+fn told(sees: &Sees) -> String {
+    let matrix = sees.matrix().join(" ");
+    format!("{matrix} (control domains {:x?})", sees.control_domains)
 }
 
 fn write(report: &Report, path: &Path) -> Result<()> {
