@@ -13,6 +13,8 @@ L1_STEPS := $(SETUP) $(QEMU_STEPS) $(LINUX_STEPS) kernel=scripts/kernel.sh\ rele
 
 GUEST_STEPS := kernel-guest=scripts/kernel.sh\ guest guest=scripts/guest-initramfs.sh
 ALL_STEPS := $(L1_STEPS) $(GUEST_STEPS)
+# What the nightly tests and the benchmarks run in Debian's s390x userland.
+ROOT_STEP := "l1-root=scripts/l1-root.sh s390-tools mdevctl openssl kmod qemu-system-s390x"
 
 .PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug \
 	l1-shell l1-run l1-root run-guest test check bench nightly clean
@@ -32,14 +34,14 @@ check: ## format, lints, scripts, licences, documentation's folder map
 	@scripts/check.sh
 
 bench: ## measured figures, side by side, into target/bench.json
-	@$(STEPS) $(ALL_STEPS) l1-root=scripts/l1-root.sh\ qemu-system-s390x
+	@$(STEPS) $(ALL_STEPS) $(ROOT_STEP)
 	@target/debug/l1 bench-boot
 	@target/debug/run-guest --bench 3
 	@target/debug/l1 bench-vmm
 
 nightly: ## test, and what needs more: the debug kernel, Debian's QEMU in L1
 	@$(STEPS) $(ALL_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
-	  module-debug=scripts/module.sh\ debug l1-root=scripts/l1-root.sh\ qemu-system-s390x
+	  module-debug=scripts/module.sh\ debug $(ROOT_STEP)
 	@NIGHTLY=1 scripts/test.sh
 
 setup: ## install Debian packages, bindgen and meson

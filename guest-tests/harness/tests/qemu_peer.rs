@@ -23,7 +23,7 @@ fn both_see_the_same(name: &str, driver: Driver) {
     let root = project_root().join("target/l1-root");
     assert!(
         root.join("usr/bin/qemu-system-s390x").exists(),
-        "run `make l1-root PACKAGES=qemu-system-s390x` first"
+        "run `make nightly`, which makes it, or `make l1-root PACKAGES=qemu-system-s390x`"
     );
     let mut config = Config::new(name);
     config.driver = driver;

@@ -32,7 +32,7 @@ pub fn run(runs: usize) -> Result<(), Error> {
         return Err(Error::NotBuilt {
             what: "Debian's QEMU for s390x",
             path,
-            make: "make l1-root PACKAGES=qemu-system-s390x",
+            make: "make l1-root PACKAGES='s390-tools mdevctl openssl kmod qemu-system-s390x'",
         });
     }
     let mut config = Config::new("bench-vmm");
@@ -105,7 +105,7 @@ fn start(machine: &Machine, vmm: &Vmm) -> Result<f64, Error> {
     let trace = shell(
         machine,
         &format!(
-            "cd {TRACING} && echo 0 >tracing_on && echo >trace && echo 0 >options/overwrite && \
+            "mountpoint -q {TRACING} || mount -t tracefs none {TRACING}; cd {TRACING} && echo 0 >tracing_on && echo >trace && echo 0 >options/overwrite && \
              echo 1 >events/sched/sched_process_exec/enable && \
              echo 1 >events/kvm/kvm_s390_sie_enter/enable && echo 1 >tracing_on && \
              {command} exit-after=1 >/tmp/out; echo 0 >tracing_on; \
