@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ap_arch::{Apid, Apqn};
+use ap_arch::{Adm, Apid, Apm, Apqi, Apqn, Aqm, Matrix};
 use serde::Deserialize;
 
 /// Which queues a fault concerns.
@@ -13,6 +13,32 @@ pub enum Scope {
     Queue(Apqn),
     /// All queues of an adapter.
     Adapter(Apid),
+    /// All queues of a usage domain.
+    Domain(Apqi),
+    /// No queue, but the domain's bit in the mask of control domains.
+    ControlDomain(Apqi),
+}
+
+impl Scope {
+    /// These masks with the opposite of what they say about this.
+    pub(crate) fn contradict(self, truth: Matrix) -> Matrix {
+        let Matrix { apm, aqm, adm } = truth;
+        match self {
+            Self::Queue(_) => truth,
+            Self::Adapter(apid) => Matrix {
+                apm: apm.xor(Apm::of(apid)),
+                ..truth
+            },
+            Self::Domain(apqi) => Matrix {
+                aqm: aqm.xor(Aqm::of(apqi)),
+                ..truth
+            },
+            Self::ControlDomain(apqi) => Matrix {
+                adm: adm.xor(Adm::of(apqi)),
+                ..truth
+            },
+        }
+    }
 }
 
 /// What a fault waits for.
@@ -35,6 +61,8 @@ pub enum Trigger {
     Reply,
     /// The indication of a reply.
     Irq,
+    /// PQAP(QCI).
+    Qci,
 }
 
 impl Trigger {
@@ -49,6 +77,28 @@ impl Trigger {
     /// Whether it is RAPQ or ZAPQ.
     pub const fn resets(self) -> bool {
         matches!(self, Self::Rapq | Self::Zapq)
+    }
+}
+
+/// To whom QCI lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Listener {
+    /// The host.
+    Host,
+    /// Guests.
+    Guest,
+    /// Both.
+    All,
+}
+
+impl Listener {
+    fn includes(self, guest: bool) -> bool {
+        match self {
+            Self::Host => !guest,
+            Self::Guest => guest,
+            Self::All => true,
+        }
     }
 }
 
@@ -80,21 +130,24 @@ pub enum Act {
     WrongPsmid,
     /// The reply is cut off, or padded with zeros, to this length.
     Length(u32),
+    /// QCI tells the opposite of what is so.
+    Lie(Listener),
 }
 
 impl Act {
     /// Whether it can happen at `on`.
     pub const fn fits(self, on: Trigger) -> bool {
         match self {
-            Self::Code(_) | Self::Checkstop => !matches!(on, Trigger::Irq),
+            Self::Code(_) | Self::Checkstop => !matches!(on, Trigger::Irq | Trigger::Qci),
             // a reset would undo it
-            Self::Async(_) => !matches!(on, Trigger::Irq) && !on.resets(),
+            Self::Async(_) => !matches!(on, Trigger::Irq | Trigger::Qci) && !on.resets(),
             Self::Stuck | Self::Keep => on.resets(),
-            Self::Expose => !matches!(on, Trigger::Irq | Trigger::Reply),
+            Self::Expose => !matches!(on, Trigger::Irq | Trigger::Reply | Trigger::Qci),
             Self::Drop => matches!(on, Trigger::Irq | Trigger::Reply),
             Self::Duplicate | Self::Reorder | Self::WrongPsmid | Self::Length(_) => {
                 matches!(on, Trigger::Reply)
             }
+            Self::Lie(_) => matches!(on, Trigger::Qci),
         }
     }
 }
@@ -187,6 +240,20 @@ impl Faults {
         }
     }
 
+    /// What QCI tells wrong to the host or a guest, counting those that it does
+    /// not yet. Whoever tells it calls [`Self::spend_act`].
+    pub(crate) fn lies(&mut self, guest: bool) -> Vec<(FaultId, Scope)> {
+        let mut lies = Vec::new();
+        for Armed { id, fault } in &mut self.armed {
+            match fault.act {
+                Some(Act::Lie(to)) if to.includes(guest) && fault.after > 0 => fault.after -= 1,
+                Some(Act::Lie(to)) if to.includes(guest) => lies.push((*id, fault.scope)),
+                _ => (),
+            }
+        }
+        lies
+    }
+
     fn in_force(&self, on: Trigger, apqn: Apqn) -> impl Iterator<Item = &Armed> {
         let armed = self.armed.iter();
         armed.filter(move |a| a.fault.after == 0 && a.fault.concerns(on, apqn))
@@ -211,6 +278,8 @@ impl Fault {
             && match self.scope {
                 Scope::Queue(queue) => queue == apqn,
                 Scope::Adapter(apid) => apid == apqn.apid,
+                Scope::Domain(apqi) => apqi == apqn.apqi,
+                Scope::ControlDomain(_) => false,
             }
     }
 }

@@ -45,7 +45,7 @@ pub use audit::AuditLog;
 pub use change::{AdapterState, Change, ChangeError, ResetKind};
 pub use context::{Context, Facilities, Guest, Issuer, Owner};
 pub use effect::{Effect, Indicator};
-pub use fault::{Act, Fault, FaultId, Scope, Trigger};
+pub use fault::{Act, Fault, FaultId, Listener, Scope, Trigger};
 pub use model::{Ap, QueueView, Tunables};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;

@@ -285,3 +285,49 @@ fn a_queue_exposed() {
     m.ap.clear_faults(Some(id));
     assert_eq!(code(&mut m), ResponseCode::NOT_AVAILABLE);
 }
+
+#[test]
+fn a_card_that_lies_about_a_mask() {
+    let masks = |m: &mut Machine, ctx: &Context| {
+        let gr0 = PqapGr0::new(FunctionCode::Qci, Apqn::default()).0;
+        let done = m.ap.pqap(ctx, gr0, 7, 0).unwrap();
+        assert_eq!((done.cc, done.gr1), (0, None));
+        Qci::from_bytes(&done.block.unwrap()).matrix
+    };
+    let mut m = machine();
+    let host = m.host();
+    let guest = Context::guest(m.now, guest(0x9000, ACCEL));
+    let truth = [m.ap.matrix(), guest.effective(m.ap.matrix())];
+    let lie = |m: &mut Machine, rest: &str| {
+        let text = format!("[[fault]]\non = \"qci\"\nact = \"lie\"\n{rest}");
+        m.ap.inject(Topology::parse_faults(&text).unwrap()[0])
+    };
+
+    let id = lie(&mut m, "apid = 4\nto = \"guest\"");
+    assert_eq!(masks(&mut m, &host), truth[0]);
+    let told = masks(&mut m, &guest);
+    assert!(told.apm.is_empty());
+    assert_eq!((told.aqm, told.adm), (truth[1].aqm, truth[1].adm));
+    m.ap.clear_faults(Some(id));
+    assert_eq!(masks(&mut m, &guest), truth[1]);
+
+    lie(&mut m, "control-domain = 9\nafter = 1\ntimes = 1");
+    assert_eq!(masks(&mut m, &host), truth[0]);
+    assert!(masks(&mut m, &guest).adm.test(Apqi::new(9)));
+    assert_eq!(masks(&mut m, &host), truth[0]);
+
+    lie(&mut m, "domain = 6\nto = \"host\"");
+    assert!(!masks(&mut m, &host).aqm.test(Apqi::new(6)));
+    assert_eq!(m.tapq(ACCEL2).code(), ResponseCode::NORMAL, "it is there");
+    let last = m.ap.audit().since(0).filter(|r| r.op == 4).last().unwrap();
+    assert_ne!(last.flags & abi::AUDIT_INJECTED, 0);
+}
+
+#[test]
+fn a_fault_of_a_whole_domain() {
+    let mut m = machine();
+    let text = "[[fault]]\ndomain = 6\non = \"tapq\"\nrc = 5";
+    m.ap.inject(Topology::parse_faults(text).unwrap()[0]);
+    assert_eq!(m.tapq(ACCEL2).code(), ResponseCode::BUSY);
+    assert_eq!(m.tapq(ACCEL).code(), ResponseCode::NORMAL);
+}

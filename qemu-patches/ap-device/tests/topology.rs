@@ -158,11 +158,11 @@ fn errors() {
         ),
         (
             &[fault, "apqn = \"01.0001\"\nrc = 1"].concat(),
-            "line 3: on: needs one of",
+            "line 3: on: needs one of apqn, apid and domain",
         ),
         (
             "[[fault]]\non = \"zapq\"\nrc = 1",
-            "line 2: on: needs one of apqn and apid",
+            "line 2: on: needs one of apqn, apid and domain",
         ),
         (
             "[[fault]]\napqn = \"1.1\"\non = \"zapq\"\nrc = 1",
@@ -170,7 +170,7 @@ fn errors() {
         ),
         (
             "[[fault]]\napid = 1\non = \"qci\"\nrc = 1",
-            "line 3: on: unknown variant `qci`",
+            "line 3: on: this cannot",
         ),
         (
             "[[fault]]\napid = 1\non = \"tapq\"\nrc = 1\ndelay-ms = 5",
@@ -277,6 +277,12 @@ fn acts() {
         ("reply", "act = \"wrong-psmid\"", Act::WrongPsmid),
         ("reply", "act = \"bad-length\"\nlength = 7", Act::Length(7)),
         ("tapq", "act = \"expose\"", Act::Expose),
+        ("qci", "act = \"lie\"", Act::Lie(Listener::All)),
+        (
+            "qci",
+            "act = \"lie\"\nto = \"guest\"",
+            Act::Lie(Listener::Guest),
+        ),
         ("dqap", "rc = 5", Act::Code(5)),
     ];
     for (on, text, act) in cases {
@@ -314,6 +320,18 @@ fn acts() {
             "line 5: times: expose lasts",
         ),
         ("reply", "act = \"explode\"", "line 4: act: unknown variant"),
+        ("tapq", "act = \"lie\"", "line 4: act: this cannot"),
+        ("qci", "act = \"expose\"", "line 4: act: this cannot"),
+        (
+            "nqap",
+            "rc = 5\nto = \"host\"",
+            "line 5: to: only lie has one",
+        ),
+        (
+            "qci",
+            "act = \"lie\"\ncontrol-domain = 4",
+            "line 3: on: needs one of apid, domain and control-domain",
+        ),
     ];
     for (on, text, error) in refused {
         let found = read(on, text).unwrap_err();

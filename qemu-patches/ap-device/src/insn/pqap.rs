@@ -22,7 +22,11 @@ impl Ap {
         }
         let outcome = match self.check_form(ctx, gr0, gr2) {
             Err(program) => Err(program),
-            Ok(FunctionCode::Qci) => Ok(self.qci(ctx)),
+            Ok(FunctionCode::Qci) => {
+                let (done, injected) = self.qci(ctx);
+                record.flags |= injected;
+                Ok(done)
+            }
             Ok(function) => {
                 let verdict = self.verdict(ctx, apqn, trigger(function));
                 let (done, injected) = match function {
@@ -169,7 +173,17 @@ impl Ap {
 
     /// The configuration, reduced to what the issuer has. Leaves GR1 and the
     /// condition code's meaning alone: Linux keeps its own value in GR1.
-    fn qci(&self, ctx: &Context) -> Done {
+    fn qci(&mut self, ctx: &Context) -> (Done, u8) {
+        let truth = ctx.effective(self.matrix);
+        let lies = self.faults.lies(ctx.issuer != Issuer::Host);
+        let matrix = lies.iter().fold(truth, |m, (_, scope)| scope.contradict(m));
+        for &(id, _) in &lies {
+            self.strike(Apqn::default(), id);
+        }
+        let injected = match lies.is_empty() {
+            true => 0,
+            false => abi::AUDIT_INJECTED,
+        };
         let flags = QciFlags::APSC.with(QciFlags::QACT);
         let (flags, na, nd) = match ctx.apxa() {
             true => (flags.with(QciFlags::APXA), 255, 255),
@@ -179,7 +193,7 @@ impl Ap {
             flags,
             na,
             nd,
-            matrix: ctx.effective(self.matrix),
+            matrix,
         };
         let done = Done {
             block: Some(qci.to_bytes()),
@@ -193,7 +207,7 @@ impl Ap {
             },
             _ => done,
         };
-        done
+        (done, injected)
     }
 
     fn qact(&mut self, apqn: Apqn, verdict: Verdict, question: QactInfo) -> (Done, u8) {

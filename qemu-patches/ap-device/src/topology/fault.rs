@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use ap_arch::{Apid, Apqn};
+use ap_arch::{Apid, Apqi, Apqn};
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::error::{Text, TopologyError};
 use crate::abi::MAX_MESSAGE;
-use crate::{Act, Fault, Scope, Trigger};
+use crate::{Act, Fault, Listener, Scope, Trigger};
 
 /// One `[[fault]]`.
 #[derive(Deserialize)]
@@ -17,6 +17,8 @@ use crate::{Act, Fault, Scope, Trigger};
 pub(super) struct FaultEntry {
     apqn: Option<Spanned<String>>,
     apid: Option<Spanned<u8>>,
+    domain: Option<Spanned<u8>>,
+    control_domain: Option<Spanned<u8>>,
     on: Spanned<Trigger>,
     act: Option<Spanned<Name>>,
     rc: Option<Spanned<u8>>,
@@ -24,6 +26,7 @@ pub(super) struct FaultEntry {
     after: Option<u32>,
     times: Option<Spanned<u32>>,
     delay_ms: Option<Spanned<u64>>,
+    to: Option<Spanned<Listener>>,
 }
 
 /// Acts by name. Answering with a code has none: it is what `rc` alone means.
@@ -37,6 +40,7 @@ enum Name {
     Duplicate,
     Expose,
     Keep,
+    Lie,
     Reorder,
     Stuck,
     WrongPsmid,
@@ -52,14 +56,7 @@ pub(super) fn faults(
 impl FaultEntry {
     fn fault(&self, source: &Text<'_>) -> Result<Fault, TopologyError> {
         let on = *self.on.get_ref();
-        let scope = match (&self.apqn, &self.apid) {
-            (Some(apqn), None) => {
-                let queue: Result<Apqn, _> = apqn.get_ref().parse();
-                Scope::Queue(queue.map_err(|e| source.at(apqn, e.to_string()))?)
-            }
-            (None, Some(apid)) => Scope::Adapter(Apid::new(*apid.get_ref())),
-            _ => return Err(source.at(&self.on, "needs one of apqn and apid".into())),
-        };
+        let scope = self.scope(source)?;
         if let Some(times) = self.times.as_ref().filter(|times| *times.get_ref() == 0) {
             return Err(source.at(times, "must be at least 1".into()));
         }
@@ -70,6 +67,9 @@ impl FaultEntry {
                 Some(name) => source.at(name, what),
                 None => source.at(&self.on, what),
             });
+        }
+        if let (Some(to), false) = (&self.to, matches!(act, Some(Act::Lie(_)))) {
+            return Err(source.at(to, "only lie has one".into()));
         }
         if let (Some(times), Some(Act::Expose)) = (&self.times, act) {
             return Err(source.at(times, "expose lasts until it is cleared".into()));
@@ -93,6 +93,32 @@ impl FaultEntry {
             times: self.times.as_ref().map(|times| *times.get_ref()),
             delay: delay.map(|ms| Duration::from_millis(*ms.get_ref())),
         })
+    }
+
+    /// Where. A lie is about one bit of a mask, all else about queues.
+    fn scope(&self, source: &Text<'_>) -> Result<Scope, TopologyError> {
+        let lies = *self.on.get_ref() == Trigger::Qci;
+        let number = |n: &Spanned<u8>| *n.get_ref();
+        match (&self.apqn, &self.apid, &self.domain, &self.control_domain) {
+            (Some(apqn), None, None, None) if !lies => {
+                let queue: Result<Apqn, _> = apqn.get_ref().parse();
+                Ok(Scope::Queue(
+                    queue.map_err(|e| source.at(apqn, e.to_string()))?,
+                ))
+            }
+            (None, Some(apid), None, None) => Ok(Scope::Adapter(Apid::new(number(apid)))),
+            (None, None, Some(apqi), None) => Ok(Scope::Domain(Apqi::new(number(apqi)))),
+            (None, None, None, Some(apqi)) if lies => {
+                Ok(Scope::ControlDomain(Apqi::new(number(apqi))))
+            }
+            _ => {
+                let what = match lies {
+                    true => "needs one of apid, domain and control-domain",
+                    false => "needs one of apqn, apid and domain",
+                };
+                Err(source.at(&self.on, what.into()))
+            }
+        }
     }
 
     /// What happens; its parameters must be there, and no others.
@@ -123,6 +149,9 @@ impl FaultEntry {
             (Name::Duplicate, None, None) => Act::Duplicate,
             (Name::Expose, None, None) => Act::Expose,
             (Name::Keep, None, None) => Act::Keep,
+            (Name::Lie, None, None) => {
+                Act::Lie(self.to.as_ref().map_or(Listener::All, |to| *to.get_ref()))
+            }
             (Name::Reorder, None, None) => Act::Reorder,
             (Name::Stuck, None, None) => Act::Stuck,
             (Name::WrongPsmid, None, None) => Act::WrongPsmid,

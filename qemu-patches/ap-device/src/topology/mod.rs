@@ -10,9 +10,9 @@
 //! generation = 8                            # 4..8, default 8
 //! config = true                             # false: starts deconfigured
 //! [[fault]]
-//! apqn = "05.0047"                          # or: apid = 5
+//! apqn = "05.0047"                          # or: apid = 5, or: domain = 0x47
 //! on = "zapq"                               # tapq rapq zapq aqic nqap dqap
-//!                                           # reply irq
+//!                                           # reply irq qci
 //! rc = 0x02                                 # answer with this code ...
 //! after = 1                                 # ... not before so many, default 0,
 //! times = 3                                 # ... so often, default: always
@@ -22,12 +22,17 @@
 //! on = "reply"
 //! act = "bad-length"                        # instead of rc, see below
 //! length = 7
+//! [[fault]]
+//! on = "qci"
+//! act = "lie"
+//! apid = 5                                  # or: domain, or: control-domain
+//! to = "guest"                              # host | guest | all, default all
 //! ```
 //!
 //! | act | on | what happens |
 //! |---|---|---|
 //! | `async` | tapq aqic nqap dqap reply | the queue answers `rc` and the bit for asynchronous errors until a reset |
-//! | `checkstop` | all but irq | the adapter checkstops |
+//! | `checkstop` | all but irq and qci | the adapter checkstops |
 //! | `stuck` | rapq zapq | the reset completes when the fault is cleared |
 //! | `keep` | rapq zapq | contents and interrupts survive the reset |
 //! | `drop` | reply irq | the reply, or its interrupt, is lost |
@@ -35,7 +40,8 @@
 //! | `reorder` | reply | the reply comes after the next |
 //! | `wrong-psmid` | reply | the reply has another PSMID |
 //! | `bad-length` | reply | the reply is cut off, or padded, to `length` |
-//! | `expose` | instructions | a guest without the queue gets an answer |
+//! | `expose` | instructions but qci | a guest without the queue gets an answer |
+//! | `lie` | qci | the masks tell the opposite about this adapter or domain |
 //!
 //! This is version 1 of the grammar. It may be extended, not changed. Errors
 //! name the line and the key.
