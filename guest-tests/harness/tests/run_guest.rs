@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The main job, as `make run-guest` runs it, and that it can fail.
 
+use harness::config::project_root;
 use std::process::{Command, Output};
 
 fn run_guest(name: &str, args: &[&str]) -> (Output, serde_json::Value) {
@@ -78,4 +79,23 @@ fn a_withheld_event_fails_although_the_masks_are_right() {
     assert!(text.contains("not ok 2 assign adapter 0x01"), "{text}");
     assert!(text.contains("guest_matrix: 01.0004 05.0004"), "{text}");
     assert!(text.contains("guest sees:   nothing new within"), "{text}");
+}
+
+#[test]
+fn a_card_that_lies_about_a_mask_fails() {
+    let folder = project_root().join("guest-tests/topologies/twelve-by-sixteen.toml");
+    let mut topology = std::fs::read_to_string(folder).unwrap();
+    // From its second QCI on the guest is told of an adapter it does not have.
+    topology += "\n[[fault]]\non = \"qci\"\nact = \"lie\"\napid = 2\nto = \"guest\"\nafter = 1\n";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, topology).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (output, report) = run_guest("lie", &["--driver", "c", "--topology", path]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(report["passed"], false);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("not ok 2 assign adapter 0x01"), "{text}");
+    let sees = "guest sees:   01.0004 02.0004 05.0004 ";
+    assert!(text.contains(sees), "{text}");
+    assert!(text.contains("expected:     01.0004 05.0004 "), "{text}");
 }
