@@ -16,9 +16,7 @@ cargo_build "agent and apvmm" --release -Zbuild-std=std,panic_abort --target $HO
   --target-dir "$BUILD/s390x" -p l1-agent -p apvmm
 
 # Bare metal, which needs core alone: the probe, and the host that tests SIE.
-for program in probes sie; do
-  CARGO_TARGET_DIR=$BUILD/s390x "$ROOT/guest-tests/$program/build.sh"
-done
+CARGO_TARGET_DIR=$BUILD/s390x "$ROOT/guest-tests/bare-metal/build.sh"
 
 # What the agent mounts as /mnt/host in L1.
 mkdir -p "$OUTPUT/s390x" "$OUTPUT/share"

@@ -2,10 +2,10 @@
 //! Links the host by its own script.
 
 fn main() {
-    println!("cargo:rerun-if-changed=sie-host.ld");
+    println!("cargo:rerun-if-changed=../bare-metal/bare-metal.ld");
     println!("cargo:rerun-if-changed=src/head.S");
     if std::env::var_os("CARGO_FEATURE_BARE_METAL").is_some() {
         let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-        println!("cargo:rustc-link-arg-bins=-T{here}/sie-host.ld");
+        println!("cargo:rustc-link-arg-bins=-T{here}/../bare-metal/bare-metal.ld");
     }
 }

@@ -99,6 +99,11 @@ impl Guest {
         self.storage.table.as_ptr() as u64
     }
 
+    /// Address of the host's page table.
+    pub fn page_table(&self) -> u64 {
+        self.storage.page_table.0.as_ptr() as u64
+    }
+
     /// Address of the state description.
     pub fn sd_address(&self) -> u64 {
         &raw const self.storage.sd as u64

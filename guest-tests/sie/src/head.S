@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Start-up code, the SIE instruction with its exits, and the console's wait.
+# What the host adds to bare-metal/entry.S: the SIE instruction with its exits,
+# the console's wait, and the second CPU.
 # Lowcore addresses: Linux arch/s390/include/asm/lowcore.h.
 
     .set    EXT_CODE, 0x86
@@ -7,24 +8,8 @@
     .set    PGM_OLD_ADDRESS, 0x158
     .set    EXT_OLD_ADDRESS, 0x138
 
-    .section .head, "ax"
-    .globl _start
-_start:
-    jg      start
-    .org    0x8
-    .ascii  "S390EP"
-    .org    0x500
-
     .text
-start:
-    sam64
-    larl    %r15, stack_end
-    aghi    %r15, -160              # register save area of the ABI
-    xc      0(8,%r15), 0(%r15)
-    larl    %r1, new_psws
-    mvc     0x1a0(96), 0(%r1)       # restart, ext, svc, pgm, mcck, I/O
-    larl    %r1, control_0
-    lctlg   %c0, %c0, 0(%r1)
+begin:
     larl    %r1, control_1
     lctlg   %c1, %c1, 0(%r1)
     larl    %r1, never
@@ -76,6 +61,9 @@ program_check:
 
 external:
     larl    %r14, sie_insn
+    cg      %r14, EXT_OLD_ADDRESS
+    je      sie_exit
+    larl    %r14, sie_exit          # just after an interception
     cg      %r14, EXT_OLD_ADDRESS
     je      sie_exit
     larl    %r14, wait_continue
@@ -137,7 +125,5 @@ control_1:
 
     .section .bss.stack, "aw", @nobits
     .balign 8
-    .space  65536
-stack_end:
     .space  16384
 second_stack_end:

@@ -6,7 +6,10 @@ use crate::sd::StateDescription;
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-global_asm!(include_str!("head.S"));
+global_asm!(
+    include_str!("../../bare-metal/entry.S"),
+    include_str!("head.S")
+);
 
 unsafe extern "C" {
     fn sie_run(sd: *mut StateDescription, regs: *mut [u64; 14]) -> u64;
@@ -177,17 +180,17 @@ static OFF: Psw = Psw {
     address: 0xfff,
 };
 
-/// What the second CPU is to do: address of `cpuflags`, delay and bits to set.
-pub static SECOND: [AtomicU32; 3] = [AtomicU32::new(0), AtomicU32::new(0), AtomicU32::new(0)];
+/// Sets bits of `cpuflags` of the state description at `sd`.
+pub fn request(sd: usize, bits: u32) {
+    // SAFETY: callers pass the address of the state description, which is
+    // static; the first CPU is inside sie_run, which it has been given to.
+    let flags = unsafe { &*core::ptr::with_exposed_provenance::<AtomicU32>(sd) };
+    flags.fetch_or(bits, Ordering::AcqRel);
+}
 
-/// The second CPU: sets bits in `cpuflags` while the first one runs the guest.
-#[unsafe(no_mangle)]
-extern "C" fn second_main() {
-    let address = SECOND[0].load(Ordering::Acquire) as usize as *const AtomicU32;
-    let end = tod() + (u64::from(SECOND[1].load(Ordering::Acquire)) << 12);
-    while tod() < end {}
-    // SAFETY: the first CPU put the address of a state description there,
-    // which is static, and its first word is only accessed atomically now.
-    let flags = unsafe { &*address };
-    flags.fetch_or(SECOND[2].load(Ordering::Acquire), Ordering::AcqRel);
+/// INVALIDATE PAGE TABLE ENTRY.
+pub fn invalidate_page(table: usize, address: u64) {
+    // SAFETY: sets the invalid bit of an entry; callers pass a page table that
+    // only SIE uses, and this program runs without DAT.
+    unsafe { asm!("ipte {0},{1}", in(reg) table, in(reg) address, options(nostack)) }
 }

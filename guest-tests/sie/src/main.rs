@@ -13,6 +13,7 @@ mod program;
 mod report;
 mod request;
 mod sd;
+mod second;
 mod storage;
 mod validity;
 

@@ -6,7 +6,7 @@ use crate::guest::{CODE, Guest, PSW_EXT, PSW_IO, PSW_MASK, PSW_WAIT};
 use crate::insn;
 use crate::report::{Failure, expect};
 use crate::sd::{CPUSTAT_EXT_INT, CPUSTAT_IO_INT, CPUSTAT_STOP_INT, CPUSTAT_ZARCH};
-use core::sync::atomic::Ordering;
+use crate::second;
 
 /// The tests.
 pub const TESTS: &[Test] = &[
@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("epoch", epoch),
     ("host_interruption", host_interruption),
     ("request_from_other_cpu", request_from_other_cpu),
+    ("orders_while_tables_change", orders_while_tables_change),
 ];
 
 /// BRC to itself
@@ -107,13 +108,20 @@ fn host_interruption(guest: &mut Guest) -> Result<(), Failure> {
 
 fn request_from_other_cpu(guest: &mut Guest) -> Result<(), Failure> {
     // the guest never leaves a chain of two blocks by itself
-    const RESTART: u8 = 6;
     guest.put_code(CODE, &[0xa7f4, 0x0002, 0xa7f4, 0xfffe]);
-    insn::SECOND[0].store(guest.sd_address() as u32, Ordering::Release);
-    insn::SECOND[1].store((MILLISECOND as u32 * 5) >> 12, Ordering::Release);
-    insn::SECOND[2].store(CPUSTAT_STOP_INT, Ordering::Release);
-    expect("SIGP restart", insn::sigp(1, RESTART), 0u8)?;
+    let started = second::request(guest.sd_address(), 5000, CPUSTAT_STOP_INT);
+    expect("SIGP restart", started, 0u8)?;
     guest.run_to(0x28)?;
     let at = guest.sd().psw_addr;
     expect("PSW in the loop", at == CODE || at == CODE + 4, true)
+}
+
+fn orders_while_tables_change(guest: &mut Guest) -> Result<(), Failure> {
+    // an order waits for the other CPU to take it, and a change of tables for
+    // all CPUs to notice: neither may wait for the other
+    for _ in 0..300 {
+        expect("SIGP restart", second::invalidate(guest.page_table()), 0u8)?;
+        expect("SIGP stop", second::sigp(second::STOP), 0u8)?;
+    }
+    Ok(())
 }

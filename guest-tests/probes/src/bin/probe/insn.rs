@@ -17,6 +17,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 global_asm!(
+    include_str!("../../../../bare-metal/entry.S"),
     include_str!("head.S"),
     probe_main = sym crate::probe_main,
     program_check = sym crate::program_check,
@@ -57,7 +58,7 @@ const LINE_MAX: usize = 4096;
 /// The command line, up to its NUL.
 pub fn boot_line() -> &'static [u8] {
     let address: *const [u8; LINE_MAX];
-    // SAFETY: takes the address of a symbol of head.S.
+    // SAFETY: takes the address of a symbol of entry.S.
     unsafe { asm!("larl {}, command_line", out(reg) address) };
     // SAFETY: the symbol has that length; only the loader writes there.
     let bytes = unsafe { &*address };
