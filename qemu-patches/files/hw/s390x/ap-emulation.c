@@ -14,7 +14,7 @@
 #include "hw/s390x/css.h"
 #include "hw/s390x/sclp.h"
 #include "migration/blocker.h"
-#include "system/runstate.h"
+#include "trace.h"
 
 /* CHSC store event information: a notification of type 0 */
 typedef struct ChscSeiNt0Res {
@@ -64,6 +64,7 @@ static void ap_config_changed(void)
     if (!phase_check(PHASE_MACHINE_READY)) {
         return;
     }
+    trace_ap_config_changed();
     ap_emulation.config_changed = true;
     css_generate_css_crws(0);
 }
@@ -74,9 +75,11 @@ static void ap_carry_out(const ApEffect *effect)
     case AP_EFFECT_CONFIG_CHANGED:
         ap_config_changed();
         break;
+    case AP_EFFECT_INDICATE:
+        s390_ap_indicate(effect);
+        break;
     case AP_EFFECT_STOP:
-        qemu_system_vmstop_request_prepare();
-        qemu_system_vmstop_request(RUN_STATE_INTERNAL_ERROR);
+        s390_ap_stop(ap_emulation.model, effect);
         break;
     default:
         break;
@@ -90,6 +93,7 @@ void s390_ap_settle(void)
 
     g_assert(bql_locked());
 
+    s390_ap_audit_pass_on(ap_emulation.model);
     while (ap_device_next_effect(ap_emulation.model, &effect)) {
         ap_carry_out(&effect);
     }
@@ -127,6 +131,7 @@ static ApModel *ap_load_topology(const char *file, uint64_t seed, Error **errp)
 
 bool s390_ap_emulation_init(const char *topology_file, Error **errp)
 {
+    ERRP_GUARD();
     ApModel *model;
     uint64_t seed;
 
@@ -135,6 +140,11 @@ bool s390_ap_emulation_init(const char *topology_file, Error **errp)
     if (ap_device_abi() != AP_DEVICE_ABI) {
         error_setg(errp, "AP device library has interface %u, not %u",
                    ap_device_abi(), AP_DEVICE_ABI);
+        return false;
+    }
+
+    s390_ap_irq_init(errp);
+    if (*errp) {
         return false;
     }
 

@@ -22,7 +22,7 @@ static ApModel *ap_model(Error **errp)
     return ap;
 }
 
-static char *format_apqn(uint16_t apqn)
+char *s390_ap_format_apqn(uint16_t apqn)
 {
     return g_strdup_printf("%02x.%04x", apqn >> 8, apqn & 0xff);
 }
@@ -79,7 +79,7 @@ ApQueueStateList *qmp_x_query_ap_queues(Error **errp)
     for (i = 0; i < n; i++) {
         ApQueueState *state = g_new0(ApQueueState, 1);
 
-        state->apqn = format_apqn(queues[i].apqn);
+        state->apqn = s390_ap_format_apqn(queues[i].apqn);
         state->mode = ap_mode(queues[i].mode);
         state->generation = queues[i].generation;
         state->status = queues[i].status;
@@ -164,6 +164,7 @@ static ApAuditOp audit_op(uint8_t op)
         [AP_AUDIT_OP_MARK] = AP_OP_MARK,
         [AP_AUDIT_OP_DISCARD] = AP_OP_DISCARD,
         [AP_AUDIT_OP_FAULT] = AP_OP_FAULT,
+        [AP_AUDIT_OP_VIOLATION] = AP_OP_VIOLATION,
     };
     int i;
 
@@ -222,7 +223,7 @@ static ApAuditEntry *audit_entry(const ApAuditRecord *record)
     entry->has_cc = record->cc != 0xff;
     entry->cc = record->cc;
     entry->flags = audit_flags(record->flags);
-    entry->apqn = format_apqn(record->apqn);
+    entry->apqn = s390_ap_format_apqn(record->apqn);
     entry->cpu = record->cpu;
     entry->status = record->status;
     entry->epoch = record->epoch;
@@ -277,4 +278,25 @@ ApAuditMark *qmp_x_ap_audit_mark(bool has_tag, uint64_t tag, Error **errp)
     mark->seq = ap_device_audit_mark(ap, s390_ap_now(), has_tag ? tag : 0);
     s390_ap_settle();
     return mark;
+}
+
+ApViolationsList *qmp_x_query_ap_violations(Error **errp)
+{
+    ApViolationsList *head = NULL, **tail = &head;
+    uint64_t counts[AP_INVARIANTS];
+    ApModel *ap = ap_model(errp);
+    int i;
+
+    if (!ap) {
+        return NULL;
+    }
+    ap_device_violations(ap, counts);
+    for (i = 0; i < AP_INVARIANTS; i++) {
+        ApViolations *violations = g_new0(ApViolations, 1);
+
+        violations->rule = s390_ap_audit_rule(i + 1);
+        violations->count = counts[i];
+        QAPI_LIST_APPEND(tail, violations);
+    }
+    return head;
 }

@@ -13,6 +13,8 @@
 #define HW_S390X_AP_EMULATION_H
 
 #include "ap_device.h"
+#include "chardev/char-fe.h"
+#include "qapi/qapi-types-ap-target.h"
 
 #define TYPE_AP_CEX "ap-cex"
 
@@ -45,6 +47,21 @@ bool s390_ap_set_domains(const char *usage, const char *control, Error **errp);
 
 /* Make devices of the adapters that a topology file brought. */
 void ap_cex_adopt_adapters(BusState *bus, Error **errp);
+
+/* Interruptions: AP_EFFECT_INDICATE */
+void s390_ap_irq_init(Error **errp);
+void s390_ap_indicate(const ApEffect *effect);
+
+/* Hand on what is new in the audit log, to the trace and to @chr if given. */
+void s390_ap_audit_pass_on(ApModel *ap);
+void s390_ap_audit_stream_to(CharBackend *chr);
+
+/* AP_EFFECT_STOP */
+void s390_ap_stop(ApModel *ap, const ApEffect *effect);
+ApAuditRule s390_ap_audit_rule(uint64_t invariant);
+
+/* As Linux writes it, such as 05.0047; the caller frees it. */
+char *s390_ap_format_apqn(uint16_t apqn);
 
 /* SCLP (de)configure AP: returns the response code */
 uint16_t s390_ap_sclp_configure(uint8_t apid, bool on);
