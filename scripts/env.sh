@@ -53,9 +53,11 @@ stamp() {
 # The Rust toolchain for everything here: a rustup toolchain of at least 1.96
 # that has rust-src (its core is rebuilt for s390x), else Debian's packages.
 rustup_suffices() {
-  command -v rustup >/dev/null || return 1
-  [ -d "$(rustc --print sysroot)/lib/rustlib/src/rust/library" ] || return 1
-  printf '1.96\n%s\n' "$(rustc --version | cut -d' ' -f2)" | sort -VC
+  local rustc
+  # Not the rustc on PATH: that may be another one.
+  rustc=$(rustup which rustc 2>/dev/null) || return 1
+  [ -d "$("$rustc" --print sysroot)/lib/rustlib/src/rust/library" ] || return 1
+  printf '1.96\n%s\n' "$("$rustc" --version | cut -d' ' -f2)" | sort -VC
 }
 use_rust() {
   unset RUSTUP_TOOLCHAIN
