@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Interrupts of one queue for its guest.
 //!
-//! What an interrupt needs, a pinned byte and a subclass, is held from before
-//! AQIC until it is certain that the hardware no longer uses them: interrupts
-//! were seen to be off, or a ZAPQ issued later is done.
-//!
-//! Who sets up or tears down an interrupt takes a turn, without holding a lock:
-//! pinning takes locks that unmapping waits for. Unmapping waits for the turn of
-//! whoever may be pinning a byte of it.
+//! When what an interrupt holds may be let go, and whose turn it is, is decided
+//! by [`Ledger`]; here it is locked, and the instructions are issued.
 
 use core::ops::Range;
 
@@ -18,6 +13,7 @@ use kernel::time::Delta;
 
 use crate::abi::{dbf, insn, Gisc, Pin as PinnedByte, Vcpu, VfioDevice};
 use crate::ap_arch::{Apqn, AqicControl, QueueStatus, ResponseCode};
+use crate::rules::{Ledger, Stamp};
 
 /// Time between two tries, and how many tries. Linux `vfio_ap_irq_disable`,
 /// `vfio_ap_wait_for_irqclear`.
@@ -25,29 +21,11 @@ const INTERVAL: Delta = Delta::from_millis(20);
 const AQIC_TRIES: u32 = 6;
 const TAPQ_TRIES: u32 = 5;
 
-/// An interrupt that is set up.
+/// What an interrupt that is set up holds.
 struct Registration {
     // first, as nothing is to be presented when the byte goes
     gisc: Gisc,
     pin: PinnedByte,
-    /// ZAPQs issued before it was made.
-    zapqs: u64,
-}
-
-/// Whose turn it is.
-enum Turn {
-    Nobodys,
-    /// Somebody's, who may pin the byte at that address.
-    Somebodys {
-        nib: Option<u64>,
-    },
-}
-
-struct State {
-    registration: Option<Registration>,
-    turn: Turn,
-    /// ZAPQs issued.
-    zapqs: u64,
 }
 
 /// The interrupts of a queue. The lock is held for single instructions, and
@@ -56,21 +34,16 @@ struct State {
 pub(crate) struct Interrupts {
     apqn: Apqn,
     #[pin]
-    state: Mutex<State>,
+    state: Mutex<Ledger<Registration>>,
     #[pin]
     turn_over: CondVar,
 }
 
 impl Interrupts {
     pub(crate) fn new(apqn: Apqn) -> impl PinInit<Self> {
-        let state = State {
-            registration: None,
-            turn: Turn::Nobodys,
-            zapqs: 0,
-        };
         pin_init!(Self {
             apqn,
-            state <- new_mutex!(state, "vfio_ap::Interrupts::state"),
+            state <- new_mutex!(Ledger::new(), "vfio_ap::Interrupts::state"),
             turn_over <- new_condvar!("vfio_ap::Interrupts::turn_over"),
         })
     }
@@ -78,7 +51,7 @@ impl Interrupts {
     /// Issues a ZAPQ. An AQIC comes before it, or finds the queue taken away.
     pub(crate) fn zapq(&self) -> QueueStatus {
         let mut state = self.state.lock();
-        state.zapqs += 1;
+        state.zapq();
         insn::zapq(self.apqn)
     }
 
@@ -86,11 +59,7 @@ impl Interrupts {
     /// is off.
     pub(crate) fn reset_done(&self) {
         self.take_turn(None);
-        let gone = self.end_turn(|state| {
-            let zapqs = state.zapqs;
-            state.registration.take_if(|made| made.zapqs < zapqs)
-        });
-        drop(gone);
+        drop(self.end_turn(Ledger::reset_done));
     }
 
     /// The guest enables: `plugged` tells whether it still has the queue.
@@ -113,28 +82,12 @@ impl Interrupts {
             self.end_turn(|_| ());
             return self.invalid_address(c"pinning or gisc failed: nib=%lx, apqn=%04lx\n", nib);
         };
-        let mut made = Registration {
-            gisc,
-            pin,
-            zapqs: 0,
-        };
-        let mut status = self.turn_on(&mut made, &plugged);
-        // the AP bus may have enabled interrupts for itself when it made the
-        // queue: these must be off before the guest can have any
-        if status.code() == ResponseCode::OTHERWISE_CHANGED
-            && self.state.lock().registration.is_none()
-            && self.turn_off().1
-        {
-            status = self.turn_on(&mut made, &plugged);
+        let made = Registration { gisc, pin };
+        let (mut status, mut stamp) = self.turn_on(&made, &plugged);
+        if self.state.lock().is_anothers(status.code()) && self.turn_off().1 {
+            (status, stamp) = self.turn_on(&made, &plugged);
         }
-        let gone = self.end_turn(|state| {
-            if status.code() == ResponseCode::NORMAL {
-                state.registration.replace(made)
-            } else {
-                Some(made)
-            }
-        });
-        drop(gone);
+        drop(self.end_turn(|state| state.enabled(status.code(), made, stamp)));
         if status.code() != ResponseCode::NORMAL {
             let (code, qid) = (status.code().0.into(), self.apqn.to_qid().into());
             dbf::warn(c"PQAP(AQIC) failed: rc=%02lx, apqn=%04lx\n", code, qid, 0);
@@ -143,35 +96,31 @@ impl Interrupts {
     }
 
     /// Enables in hardware, if the guest still has the queue.
-    fn turn_on(&self, made: &mut Registration, plugged: impl Fn() -> bool) -> QueueStatus {
+    fn turn_on(&self, made: &Registration, plugged: impl Fn() -> bool) -> (QueueStatus, Stamp) {
         let control = AqicControl::enable(made.gisc.nisc())
             .with_gisc(made.gisc.isc())
             .with_gisa(made.gisc.gisa(), 0);
         let state = self.state.lock();
-        made.zapqs = state.zapqs;
-        if plugged() {
+        let status = if plugged() {
             insn::aqic(self.apqn, control, made.pin.phys())
         } else {
             QueueStatus::of(ResponseCode::NOT_AVAILABLE)
-        }
+        };
+        (status, state.aqic())
     }
 
     /// The guest disables.
     pub(crate) fn disable(&self) -> QueueStatus {
         self.take_turn(None);
         let (status, off) = self.turn_off();
-        let gone = self.end_turn(|state| if off { state.registration.take() } else { None });
-        drop(gone);
+        drop(self.end_turn(|state| state.disabled(off)));
         status
     }
 
     /// Memory of the guest is unmapped: no byte of it may stay pinned.
     pub(crate) fn unmap(&self, device: VfioDevice, iovas: &Range<u64>) {
         let mut state = self.state.lock();
-        while let Turn::Somebodys { nib: Some(nib) } = state.turn {
-            if !iovas.contains(&nib) {
-                break;
-            }
+        while state.is_pinning(iovas) {
             self.turn_over.wait(&mut state);
         }
         drop(state);
@@ -190,22 +139,13 @@ impl Interrupts {
 
     /// Lets go of an interrupt that must not stay, whatever the hardware says.
     fn drop_if(&self, must_go: impl Fn(&PinnedByte) -> bool) {
-        let concerned = |state: &State| {
-            let made = state.registration.as_ref();
-            made.is_some_and(|made| must_go(&made.pin))
-        };
-        if !concerned(&self.state.lock()) {
+        let must_go = |made: &Registration| must_go(&made.pin);
+        if !self.state.lock().concerns(must_go) {
             return;
         }
         self.take_turn(None);
         let off = self.turn_off().1;
-        let gone = self.end_turn(|state| {
-            if concerned(state) {
-                state.registration.take()
-            } else {
-                None
-            }
-        });
+        let gone = self.end_turn(|state| state.give_up(must_go));
         if gone.is_some() && !off {
             pr_warn!("interrupts of queue {} could not be disabled\n", self.apqn);
         }
@@ -246,17 +186,16 @@ impl Interrupts {
 
     fn take_turn(&self, nib: Option<u64>) {
         let mut state = self.state.lock();
-        while let Turn::Somebodys { .. } = state.turn {
+        while !state.take_turn(nib) {
             self.turn_over.wait(&mut state);
         }
-        state.turn = Turn::Somebodys { nib };
     }
 
     /// Ends one's turn, doing the last of it under the lock.
-    fn end_turn<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+    fn end_turn<R>(&self, f: impl FnOnce(&mut Ledger<Registration>) -> R) -> R {
         let mut state = self.state.lock();
         let result = f(&mut state);
-        state.turn = Turn::Nobodys;
+        state.end_turn();
         self.turn_over.notify_all();
         result
     }

@@ -29,6 +29,7 @@ mod explain;
 mod filter;
 mod format;
 mod host;
+mod interrupts;
 mod mdev;
 mod model;
 mod parse;
@@ -46,6 +47,7 @@ pub use format::{
     FEATURES, QueueStatusText, Window, write_ap_config, write_control_domains, write_matrix,
 };
 pub use host::{Host, Limits};
+pub use interrupts::{Ledger, Stamp};
 pub use mdev::{Attach, Mdev, MdevId};
 pub use model::{Condition, Effects, Event, Model, QueueEffect, Scope};
 pub use parse::{Attribute, parse_ap_config, parse_number};

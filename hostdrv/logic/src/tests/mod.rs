@@ -6,6 +6,7 @@ mod exhaustive;
 mod explain;
 mod filter;
 mod format;
+mod interrupts;
 mod life;
 mod parse;
 mod random;
