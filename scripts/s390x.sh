@@ -12,7 +12,7 @@ export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-stat
 # build-std is unstable; the flag lets a stable compiler take it.
 export RUSTC_BOOTSTRAP=1
 
-cargo_build "agent and apvmm" --release -Zbuild-std=std,panic_abort --target $HOSTED \
+cargo_build "agent, VFIO client and apvmm" --release -Zbuild-std=std,panic_abort --target $HOSTED \
   --target-dir "$BUILD/s390x" -p l1-agent -p apvmm
 
 # Bare metal, which needs core alone: the probe, and the host that tests SIE.
@@ -21,5 +21,5 @@ CARGO_TARGET_DIR=$BUILD/s390x "$ROOT/guest-tests/bare-metal/build.sh"
 # What the agent mounts as /mnt/host in L1.
 mkdir -p "$OUTPUT/s390x" "$OUTPUT/share"
 rsync -c "$BUILD/s390x/$HOSTED/release/l1-agent" "$OUTPUT/s390x/"
-rsync -c "$BUILD/s390x/$HOSTED/release/apvmm" \
+rsync -c "$BUILD/s390x/$HOSTED/release/"{apvmm,vfio-client} \
   "$BUILD/s390x/s390x-unknown-none-softfloat/release/"{probe,sie-host} "$OUTPUT/share/"

@@ -17,6 +17,7 @@ pub mod bench;
 pub mod client;
 pub mod config;
 pub mod error;
+pub mod evidence;
 pub mod guest;
 pub mod keep;
 pub mod klog;
@@ -26,6 +27,7 @@ pub mod mdev;
 mod qemu;
 pub mod qmp;
 pub mod terminal;
+pub mod vfio;
 
 pub use config::{Config, Driver, Flavour};
 pub use error::Error;

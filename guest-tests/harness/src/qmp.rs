@@ -159,3 +159,74 @@ impl qapi_spec::Command for ApClearFaults {
     const NAME: &'static str = "x-ap-clear-faults";
     const ALLOW_OOB: bool = false;
 }
+
+/// `x-query-ap-queues`
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct QueryApQueues {}
+
+/// What is told of one queue.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ApQueueState {
+    /// As `05.0004`.
+    pub apqn: String,
+    /// The status word that the host would get.
+    pub status: u32,
+}
+
+impl qapi_spec::Command for QueryApQueues {
+    type Ok = Vec<ApQueueState>;
+    const NAME: &'static str = "x-query-ap-queues";
+    const ALLOW_OOB: bool = false;
+}
+
+/// `x-query-ap-audit`: what was done to a queue.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueryApAudit {
+    /// Number of the first record.
+    pub since: u64,
+    /// As `05.0004`.
+    pub apqn: String,
+}
+
+/// The answer to [`QueryApAudit`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct ApAudit {
+    /// Oldest first.
+    pub entries: Vec<ApAuditEntry>,
+    /// How many were overwritten.
+    pub lost: u64,
+}
+
+/// One record.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ApAuditEntry {
+    /// Instruction or event.
+    pub op: String,
+    /// The status word.
+    pub status: u32,
+    /// For a reset that is done: 1 for RAPQ, 2 for ZAPQ.
+    pub length: u32,
+}
+
+impl qapi_spec::Command for QueryApAudit {
+    type Ok = ApAudit;
+    const NAME: &'static str = "x-query-ap-audit";
+    const ALLOW_OOB: bool = false;
+}
+
+/// `x-ap-audit-mark`
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ApAuditMark {}
+
+/// The answer to [`ApAuditMark`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct ApMark {
+    /// Its number.
+    pub seq: u64,
+}
+
+impl qapi_spec::Command for ApAuditMark {
+    type Ok = ApMark;
+    const NAME: &'static str = "x-ap-audit-mark";
+    const ALLOW_OOB: bool = false;
+}

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use harness::bench::{self, Entry};
 use harness::keep::keep;
 use harness::terminal::{Ends, interactive};
-use harness::{Config, Driver, Exit, Flavour, Machine};
+use harness::{Config, Driver, Exit, Flavour, Machine, evidence};
 use l1_protocol::{Command, Stream};
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
@@ -27,6 +27,8 @@ enum What {
     Shell(Boot),
     /// Run one command in L1 and exit with its status
     Run(Run),
+    /// Write docs/evidence/weaknesses.md from what the last tests saw
+    Evidence,
     /// Measure how long L1 takes to reach the agent, into target/bench.json
     BenchBoot {
         /// How many boots
@@ -100,6 +102,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().what {
         What::Shell(boot) => shell(&boot),
         What::Run(run) => run_command(&run),
+        What::Evidence => write_evidence(),
         What::BenchBoot { runs } => bench_boot(runs),
         What::BenchVmm { runs } => bench::vmm::run(runs)
             .map(|()| ExitCode::SUCCESS)
@@ -199,6 +202,14 @@ fn status(exit: &Exit) -> ExitCode {
         Exit::TimedOut => ExitCode::from(124),
         Exit::NotStarted(_) => ExitCode::from(FAILED),
     }
+}
+
+fn write_evidence() -> Result<ExitCode> {
+    let path = evidence::table_file();
+    let table = evidence::table(&evidence::recorded()?)?;
+    std::fs::write(&path, table).with_context(|| path.display().to_string())?;
+    println!("{}", path.display());
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Seconds within which L1 must reach the agent.

@@ -2,15 +2,14 @@
 //! The host's own AP configuration changes under a running guest, and
 //! `explain` tells what that takes away.
 
-use crate::{A, B, LIMIT, boot, shell, wait_for};
+use crate::{
+    A, APMASK, B, BIND, LIMIT, UNBIND, boot, domains, set, shell, wait_for, wait_for_card,
+};
 use harness::guest::{Guest, Kind, Sees};
 use harness::mdev::{Mdev, Resource, store};
-use harness::{Driver, Machine, qmp};
-use qapi::qmp::{device_add, device_del, qom_set};
+use harness::{Driver, Machine};
+use qapi::qmp::{device_add, device_del};
 use serde_json::json;
-
-const UNBIND: &str = "/sys/bus/ap/drivers/vfio_ap/unbind";
-const BIND: &str = "/sys/bus/ap/drivers/vfio_ap/bind";
 
 /// The host, the guest, and what both must agree on.
 struct Observer<'a> {
@@ -30,30 +29,6 @@ impl Observer<'_> {
         assert_eq!(self.mdev.lines("guest_matrix").unwrap(), wanted.matrix());
         wait_for(&self.mdev, "explain", explain);
     }
-}
-
-fn set(machine: &Machine, apid: u8, property: &str, value: bool) {
-    let command = qom_set {
-        path: format!("/machine/peripheral/ap{apid:02x}"),
-        property: property.to_owned(),
-        value: json!(value),
-    };
-    machine.qmp(command).unwrap();
-}
-
-/// Wait until Linux in L1 has seen the state of a card.
-fn wait_for_card(machine: &Machine, apid: u8, attribute: &str, value: u8) {
-    let file = format!("/sys/bus/ap/devices/card{apid:02x}/{attribute}");
-    let line = format!("until [ \"$(cat {file})\" = {value} ]; do usleep 50000; done");
-    shell(machine, &line);
-}
-
-fn domains(machine: &Machine, usage: &str, control: &str) {
-    let command = qmp::ApSetDomains {
-        usage: Some(usage.to_owned()),
-        control: Some(control.to_owned()),
-    };
-    machine.qmp(command).unwrap();
 }
 
 #[test]
@@ -150,12 +125,7 @@ fn every_reason_is_explained(machine: &Machine) {
     // The host's default drivers get everything back but one queue, which an
     // override keeps for us; when that ends, its new driver is named.
     mdev.change(false, Resource::Adapter, 7).unwrap();
-    store(
-        machine,
-        "/sys/bus/ap/apmask",
-        &format!("0x{}", "f".repeat(64)),
-    )
-    .unwrap();
+    store(machine, APMASK, &format!("0x{}", "f".repeat(64))).unwrap();
     shell(
         machine,
         "cd /sys/bus/ap; echo vfio_ap >devices/07.0004/driver_override;

@@ -5,22 +5,36 @@ mod host;
 mod parity;
 mod reload;
 mod script;
+mod storm;
 mod stuck;
+mod takeover;
+mod weaknesses;
 
 use harness::config::project_root;
 use harness::mdev::Mdev;
-use harness::{Config, Driver, Exit, Machine, mdev};
+use harness::{Config, Driver, Exit, Flavour, Machine, mdev, qmp};
+use qapi::qmp::qom_set;
 use std::time::{Duration, Instant};
 
 /// Names of the matrix devices.
 const A: &str = "62177883-f1bb-47f0-914d-32a22e3a8804";
 const B: &str = "62177883-f1bb-47f0-914d-32a22e3a8805";
+/// Files of the AP bus.
+const APMASK: &str = "/sys/bus/ap/apmask";
+const UNBIND: &str = "/sys/bus/ap/drivers/vfio_ap/unbind";
+const BIND: &str = "/sys/bus/ap/drivers/vfio_ap/bind";
 /// What must happen, does within this time also on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// L1 with adapters 5 to 7 by domains 4 and 5, all queues vfio_ap's.
 fn boot(name: &str, driver: Driver) -> Machine {
+    boot_on(Flavour::Release, name, driver)
+}
+
+/// The same on a kernel of one's choice.
+fn boot_on(flavour: Flavour, name: &str, driver: Driver) -> Machine {
     let mut config = Config::new(name);
+    config.flavour = flavour;
     config.driver = driver;
     config.topology = Some(project_root().join("guest-tests/topologies/three-by-two.toml"));
     let machine = Machine::boot(&config).unwrap();
@@ -35,18 +49,49 @@ fn shell(machine: &Machine, line: &str) -> String {
     output.stdout
 }
 
-/// Wait until an attribute has these lines.
-fn wait_for(mdev: &Mdev, attribute: &str, wanted: &[&str]) {
+/// Wait until something has come true.
+fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let end = Instant::now() + LIMIT;
-    loop {
-        let lines = mdev.lines(attribute).unwrap();
-        if lines == wanted {
-            return;
-        }
-        assert!(
-            Instant::now() < end,
-            "{attribute}: {lines:?}, not {wanted:?}"
-        );
+    while !condition() {
+        assert!(Instant::now() < end, "{what} did not come true");
         std::thread::park_timeout(Duration::from_millis(50));
     }
+}
+
+/// Wait until an attribute has these lines.
+fn wait_for(mdev: &Mdev, attribute: &str, wanted: &[&str]) {
+    let what = format!("{attribute} is {wanted:?}");
+    until(&what, || mdev.lines(attribute).unwrap() == wanted);
+}
+
+/// Change a property of an adapter.
+fn set(machine: &Machine, apid: u8, property: &str, value: bool) {
+    let command = qom_set {
+        path: format!("/machine/peripheral/ap{apid:02x}"),
+        property: property.to_owned(),
+        value: serde_json::json!(value),
+    };
+    machine.qmp(command).unwrap();
+}
+
+/// Wait until Linux in L1 has seen the state of a card.
+fn wait_for_card(machine: &Machine, apid: u8, attribute: &str, value: u8) {
+    let file = format!("/sys/bus/ap/devices/card{apid:02x}/{attribute}");
+    let line = format!("until [ \"$(cat {file})\" = {value} ]; do usleep 50000; done");
+    shell(machine, &line);
+}
+
+/// Give the machine these usage and control domains.
+fn domains(machine: &Machine, usage: &str, control: &str) {
+    let command = qmp::ApSetDomains {
+        usage: Some(usage.to_owned()),
+        control: Some(control.to_owned()),
+    };
+    machine.qmp(command).unwrap();
+}
+
+/// Name the driver that a queue is for; none ends that.
+fn set_override(machine: &Machine, apqn: &str, driver: &str) -> Result<(), harness::Error> {
+    let path = format!("/sys/bus/ap/devices/{apqn}/driver_override");
+    mdev::store(machine, &path, driver)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A queue whose reset never ends holds up nobody but its own mdev.
 
-use crate::{A, B, LIMIT, boot, shell, wait_for};
+use crate::{A, APMASK, B, BIND, LIMIT, UNBIND, boot, shell, wait_for};
 use harness::guest::{Guest, Kind};
 use harness::mdev::{Mdev, Resource, store};
 use harness::{Driver, Exit, qmp};
@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 
 /// What need not wait for hardware is done within this time.
 const PROMPT: Duration = Duration::from_secs(5);
-const UNBIND: &str = "/sys/bus/ap/drivers/vfio_ap/unbind";
-const BIND: &str = "/sys/bus/ap/drivers/vfio_ap/bind";
 
 #[test]
 fn a_stuck_queue_holds_up_no_other_mdev() {
@@ -51,7 +49,7 @@ fn a_stuck_queue_holds_up_no_other_mdev() {
         wait_for(&other, "guest_matrix", &["06.0005"]);
     });
     prompt("edit apmask", &|| {
-        store(&machine, "/sys/bus/ap/apmask", "+9").unwrap();
+        store(&machine, APMASK, "+9").unwrap();
     });
     prompt("read the stuck mdev", &|| {
         assert_eq!(stuck.lines("matrix").unwrap(), [".0004"]);

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What shows that the C driver's defects are there, and are not in ours:
+//! `docs/evidence/weaknesses.md` is made of the [`CATALOGUE`] and of what the
+//! tests saw, which they leave in `target/evidence/weaknesses.json`.
+
+mod catalogue;
+
+pub use catalogue::CATALOGUE;
+
+use crate::config::project_root;
+use crate::error::Error;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs;
+use std::path::PathBuf;
+
+/// A defect of the C driver.
+#[derive(Debug)]
+pub struct Weakness {
+    /// Its number.
+    pub number: u8,
+    /// How it was found: in a run of the C code, by reading it, or neither.
+    pub found: &'static str,
+    /// What it is.
+    pub defect: &'static str,
+    /// What shows it.
+    pub proof: Proof,
+}
+
+/// How a defect is shown.
+#[derive(Debug)]
+pub enum Proof {
+    /// One test takes both drivers through the same steps.
+    Both {
+        /// The test.
+        test: &'static str,
+        /// What the C driver does.
+        c: &'static str,
+        /// What ours does.
+        rust: &'static str,
+        /// Tests of ours alone.
+        more: &'static [&'static str],
+    },
+    /// Tests of ours, and why the C driver cannot be made to show it here.
+    Ours {
+        /// Why not.
+        why: &'static str,
+        /// The tests, if there is something to test.
+        tests: &'static [&'static str],
+    },
+    /// It needs interrupts of AP queues, which L1 does not have.
+    Pending {
+        /// Tests without hardware.
+        tests: &'static [&'static str],
+    },
+}
+
+/// What was seen of one defect.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// On the C driver.
+    pub c: String,
+    /// On ours.
+    pub rust: String,
+}
+
+/// What was seen, by the defect's number.
+pub type Record = BTreeMap<u8, Seen>;
+
+fn record_file() -> PathBuf {
+    project_root().join("target/evidence/weaknesses.json")
+}
+
+/// Leaves for the table what a test saw.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn leave(new: Record) -> Result<(), Error> {
+    let path = record_file();
+    let fail = || Error::host(path.display().to_string());
+    let mut record = recorded().unwrap_or_default();
+    record.extend(new);
+    let text = serde_json::to_vec_pretty(&record).map_err(|e| fail()(e.into()))?;
+    let folder = path.parent().unwrap_or(&path);
+    fs::create_dir_all(folder).map_err(fail())?;
+    fs::write(&path, text).map_err(fail())
+}
+
+/// What the tests left.
+///
+/// # Errors
+/// When they were not run.
+pub fn recorded() -> Result<Record, Error> {
+    let path = record_file();
+    let text = fs::read(&path).map_err(Error::host(path.display().to_string()))?;
+    serde_json::from_slice(&text).map_err(|e| Error::host(path.display().to_string())(e.into()))
+}
+
+/// What the tests see when they pass: each asserts exactly this.
+pub fn expected() -> Record {
+    let both = CATALOGUE
+        .iter()
+        .filter_map(|weakness| match weakness.proof {
+            Proof::Both { c, rust, .. } => Some((
+                weakness.number,
+                Seen {
+                    c: c.to_owned(),
+                    rust: rust.to_owned(),
+                },
+            )),
+            _ => None,
+        });
+    both.collect()
+}
+
+/// The table, of what was seen.
+///
+/// # Errors
+/// When a defect that can be shown was not looked for.
+pub fn table(record: &Record) -> Result<String, Error> {
+    let mut text = String::from(
+        "<!-- SPDX-License-Identifier: MIT OR Apache-2.0 -->\n\
+         # The C driver's defects\n\n\
+         Made by `l1 evidence` from what tests saw; do not edit. *Found*: RUN, in a run of the C\n\
+         code with mocked hardware; READ, in its source; UNSURE. Tests: `logic::` are in\n\
+         `hostdrv/logic/src/tests/`, `protocol::` in `hostdrv/logic/tests/`, `driver::` in\n\
+         `guest-tests/harness/tests/driver/` (these boot L1).\n\n\
+         | | Found | Defect | C driver | Ours | Shown by |\n|---|---|---|---|---|---|\n",
+    );
+    for weakness in CATALOGUE {
+        let Weakness {
+            number,
+            found,
+            defect,
+            proof,
+        } = weakness;
+        let (c, rust, tests) = match proof {
+            Proof::Both { test, more, .. } => {
+                let seen = record.get(number).ok_or_else(|| {
+                    Error::Transfer(format!("W{number}: {test} has not been run"))
+                })?;
+                let tests = [&[*test], *more].concat();
+                (seen.c.clone(), seen.rust.clone(), tests)
+            }
+            Proof::Ours { why, tests } => (
+                (*why).to_owned(),
+                "tests of ours only".to_owned(),
+                tests.to_vec(),
+            ),
+            Proof::Pending { tests } => (
+                "pending: needs AP interrupts in L1".to_owned(),
+                "pending in L1".to_owned(),
+                tests.to_vec(),
+            ),
+        };
+        let tests: Vec<String> = tests.iter().map(|test| format!("`{test}`")).collect();
+        let tests = tests.join(", ");
+        // writing to a string cannot fail
+        let _ = writeln!(
+            text,
+            "| W{number} | {found} | {defect} | {c} | {rust} | {tests} |"
+        );
+    }
+    Ok(text)
+}
+
+/// Where the table is kept.
+pub fn table_file() -> PathBuf {
+    project_root().join("docs/evidence/weaknesses.md")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The source file of a test named `folder::module::function`, and the
+    /// function.
+    fn source(test: &str) -> (PathBuf, &str) {
+        let (path, function) = test.rsplit_once("::").unwrap();
+        let (layer, module) = path.split_once("::").unwrap_or((path, path));
+        let folder = match layer {
+            "logic" => "hostdrv/logic/src/tests",
+            "protocol" => "hostdrv/logic/tests",
+            "driver" => "guest-tests/harness/tests/driver",
+            other => panic!("{other} of {test}"),
+        };
+        let file = project_root().join(folder).join(module.replace("::", "/"));
+        let alone = file.with_extension("rs");
+        let found = if alone.exists() {
+            alone
+        } else {
+            file.join("mod.rs")
+        };
+        (found, function)
+    }
+
+    fn must_exist(test: &str) {
+        let (file, function) = source(test);
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        let there = text.contains(&format!("fn {function}("));
+        assert!(there, "{test} is not in {}", file.display());
+    }
+
+    /// Every test that the table names, or that would be pending.
+    fn named() -> impl Iterator<Item = &'static str> {
+        CATALOGUE.iter().flat_map(|weakness| match weakness.proof {
+            Proof::Both { test, more, .. } => [&[test], more].concat(),
+            Proof::Ours { tests, .. } | Proof::Pending { tests } => tests.to_vec(),
+        })
+    }
+
+    #[test]
+    fn every_defect_is_there_once() {
+        let numbers: Vec<u8> = CATALOGUE.iter().map(|weakness| weakness.number).collect();
+        assert_eq!(numbers, (1..=25).collect::<Vec<u8>>());
+    }
+
+    #[test]
+    fn every_test_named_exists() {
+        named().for_each(must_exist);
+    }
+
+    #[test]
+    fn both_drivers_differ_in_what_shows_a_defect() {
+        for (number, seen) in expected() {
+            assert_ne!(seen.c, seen.rust, "W{number}");
+        }
+    }
+
+    #[test]
+    fn the_table_in_docs_is_what_passing_tests_make() {
+        let text = fs::read_to_string(table_file()).unwrap();
+        assert_eq!(text, table(&expected()).unwrap(), "run `l1 evidence`");
+    }
+
+    #[test]
+    fn the_tests_that_differences_names_exist() {
+        let text = fs::read_to_string(project_root().join("docs/differences.md")).unwrap();
+        let mut count = 0;
+        for word in text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':')) {
+            if let Some((module, _)) = word.split_once("::") {
+                let module: &str = module;
+                let known = ["logic", "driver", "protocol"].contains(&module);
+                let name = if known {
+                    word.to_owned()
+                } else {
+                    format!("logic::{word}")
+                };
+                must_exist(&name);
+                count += 1;
+            }
+        }
+        assert!(count > 20, "only {count} tests are named");
+    }
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Defects that only a kernel with KASAN shows.
+
+use crate::{A, LIMIT, UNBIND, boot_on, wait_for};
+use harness::klog::Kind;
+use harness::mdev::{Mdev, Resource, store};
+use harness::{Driver, Error, Flavour};
+
+/// A filtered queue is unassigned, its mdev removed, and the queue unbound.
+#[test]
+#[ignore = "nightly: needs the debug kernel"]
+fn w02_a_removed_mdev_is_not_touched() {
+    assert_eq!(touched("kasan-c", Driver::C), "KASAN: use after free");
+    assert_eq!(touched("kasan-rust", Driver::Rust), "nothing");
+}
+
+fn touched(name: &str, driver: Driver) -> String {
+    let machine = boot_on(Flavour::Debug, name, driver);
+    store(&machine, UNBIND, "05.0005").unwrap();
+    let mdev = Mdev::create(&machine, A).unwrap();
+    for domain in [4, 5] {
+        mdev.change(true, Resource::Domain, domain).unwrap();
+    }
+    mdev.change(true, Resource::Adapter, 5).unwrap();
+    wait_for(&mdev, "guest_matrix", &[".0004", ".0005"]);
+    mdev.change(false, Resource::Adapter, 5).unwrap();
+    mdev.remove().unwrap();
+    machine.check_kernel().unwrap();
+    // What KASAN finds need not end the write, but may.
+    let unbind = format!("echo 05.0004 >{UNBIND}");
+    let _ = machine.shell(&unbind, LIMIT);
+    match machine.check_kernel() {
+        Ok(()) => "nothing".to_owned(),
+        Err(Error::Complained { reports, .. })
+            if reports.iter().any(|report| report.kind == Kind::Kasan) =>
+        {
+            "KASAN: use after free".to_owned()
+        }
+        Err(other) => panic!("{other}"),
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The C driver's defects, each provoked on both drivers by the same steps.
+//! What must be seen is in `harness::evidence`, which makes a table of it.
+
+mod cases;
+mod kasan;
+
+use crate::{LIMIT, boot, shell};
+use harness::evidence::{Record, Seen, expected, leave};
+use harness::{Config, Driver, Exit, Machine, config, mdev};
+
+/// What a driver does, in words; leaves the machine as it found it.
+type Case = fn(&Machine) -> String;
+
+#[test]
+fn the_c_driver_has_them_and_ours_does_not() {
+    let c = see_all("weaknesses-c", Driver::C);
+    let rust = see_all("weaknesses-rust", Driver::Rust);
+    let mut seen = Record::new();
+    for ((number, c), (_, rust)) in c.into_iter().zip(rust) {
+        seen.insert(number, Seen { c, rust });
+    }
+    compare_and_leave(seen);
+}
+
+fn see_all(name: &str, driver: Driver) -> Vec<(u8, String)> {
+    let machine = boot(name, driver);
+    // The bus looks by itself every 30 seconds, and may take a fault that is
+    // meant for the driver.
+    mdev::store(&machine, "/sys/bus/ap/config_time", "120").unwrap();
+    let mut seen = Vec::new();
+    for (number, case) in cases::ALL {
+        seen.push((*number, case(&machine)));
+        let left = shell(
+            &machine,
+            "ls /sys/devices/vfio_ap/matrix | grep -c -- - || true; ls -d /sys/bus/ap/drivers/vfio_ap/??.???? | wc -l; head -c 4 /sys/bus/ap/apmask",
+        );
+        let left: Vec<&str> = left.lines().collect();
+        assert_eq!(left, ["0", "6", "0x00"], "W{number} has not tidied up");
+        machine.check_kernel().unwrap();
+    }
+    machine.shutdown().unwrap();
+    seen
+}
+
+/// All that differs from what is expected, at once.
+fn compare_and_leave(seen: Record) {
+    let expected = expected();
+    let wrong: Vec<String> = seen
+        .iter()
+        .filter(|(number, seen)| expected.get(number) != Some(seen))
+        .map(|(number, seen)| format!("W{number}: {seen:?}, not {:?}", expected.get(number)))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    leave(seen).unwrap();
+}
+
+/// Neither driver loads on a machine without AP; ours goes first, for what C
+/// leaves would be found by it.
+#[test]
+fn w06_a_load_that_fails_leaves_nothing() {
+    let machine = Machine::boot(&Config::new("weaknesses-no-ap")).unwrap();
+    let module = config::project_root().join("target/hostdrv/release/vfio_ap.ko");
+    let module = std::fs::read(module).unwrap();
+    machine
+        .write_file("/tmp/vfio_ap.ko", 0o644, &module)
+        .unwrap();
+    shell(&machine, "modprobe mdev");
+    let load = |command: &str| {
+        let output = machine.shell(command, LIMIT).unwrap();
+        assert_ne!(output.exit, Exit::Status(0), "{output:?}");
+        let log = "/sys/kernel/debug/s390dbf/vfio_ap";
+        let line = format!("if [ -e {log} ]; then echo stays; else echo gone; fi");
+        match shell(&machine, &line).trim() {
+            "stays" => "the log stays registered".to_owned(),
+            _ => "nothing stays".to_owned(),
+        }
+    };
+    let rust = load("insmod /tmp/vfio_ap.ko");
+    let c = load("modprobe vfio_ap");
+    compare_and_leave(Record::from([(6, Seen { c, rust })]));
+    machine.shutdown().unwrap();
+}
