@@ -150,9 +150,10 @@ fn set_irqs(mdev: &Mdev, arg: UserPtr) -> Result {
     let ret =
         unsafe { bindings::vfio_set_irqs_validate_and_prepare(&mut header, 1, kinds, &mut size) };
     to_result(ret)?;
-    let eventfd = bindings::VFIO_IRQ_SET_DATA_EVENTFD | bindings::VFIO_IRQ_SET_ACTION_TRIGGER;
+    let data = flags & bindings::VFIO_IRQ_SET_DATA_TYPE_MASK;
+    let triggers = flags & bindings::VFIO_IRQ_SET_ACTION_TRIGGER != 0;
     // without a count there is no eventfd to read
-    if flags != eventfd || count != 1 {
+    if data != bindings::VFIO_IRQ_SET_DATA_EVENTFD || !triggers || count != 1 {
         return Err(EINVAL);
     }
     let trigger = TRIGGERS.get(index as usize).ok_or(EINVAL)?;

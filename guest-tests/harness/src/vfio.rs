@@ -57,7 +57,8 @@ impl<'a> VfioClient<'a> {
                     return Err(Error::Transfer(format!("vfio-client: {words}")));
                 }
                 Some(Event::Exited { exit, .. }) => {
-                    return Err(Error::Transfer(format!("vfio-client has ended: {exit:?}")));
+                    let words = format!("vfio-client has ended at {request}: {exit:?}");
+                    return Err(Error::Transfer(words));
                 }
                 Some(_) => {}
                 None => return Err(self.machine.deadline(request, LIMIT)),

@@ -214,9 +214,12 @@ pub const CATALOGUE: &[Weakness] = &[
     Weakness {
         number: 20,
         found: RUN,
-        defect: "unmapping address 0 disables interrupts of queues that have none",
-        proof: Proof::Pending {
-            tests: &["logic::interrupts::without_a_registration_no_address_is_concerned"],
+        defect: "unmapping address 0, as iommufd does at close, disables interrupts of queues that have none",
+        proof: Proof::Both {
+            test: "driver::weaknesses::w20_unmapping_leaves_queues_without_interrupts_alone",
+            c: "AQIC was issued",
+            rust: "no AQIC was issued",
+            more: &["logic::interrupts::without_a_registration_no_address_is_concerned"],
         },
     },
     Weakness {

@@ -13,6 +13,7 @@ use std::fmt::Write;
 /// `try`, and the refusal.
 pub const MALFORMED: &[(&str, &str)] = &[
     (r"'\n'", INVALID),
+    (r"'\0'", INVALID),
     ("five", INVALID),
     ("-1", INVALID),
     ("+-1", INVALID),
@@ -35,6 +36,7 @@ pub const MALFORMED: &[(&str, &str)] = &[
 /// Values of `ap_config` that both drivers refuse.
 pub const MALFORMED_CONFIG: &[(&str, &str)] = &[
     (r"'\n'", INVALID),
+    (r"'\0'", INVALID),
     ("0x04", INVALID),
     ("0,0", INVALID),
     ("g,0,0", INVALID),
@@ -63,7 +65,14 @@ const NUMBERS: &[&str] = &[
 ];
 
 /// Values of `ap_config` that only the C driver takes.
-const LAX_CONFIG: &[&str] = &[",,", "0,0,0,0", "0x,0,0", r"'0,0,0\0junk'", r"'0,0\n0,0'"];
+const LAX_CONFIG: &[&str] = &[
+    ",,",
+    "0,0,0,0",
+    "0x,0,0",
+    r"'0,0,0\0junk'",
+    r"'0,0\n0,0'",
+    r"'\n0,0,0'",
+];
 
 const KINDS: [&str; 3] = ["adapter", "domain", "control_domain"];
 
@@ -100,7 +109,8 @@ pub fn script() -> String {
     let mut add = |line: &str| writeln!(script, "{line}").unwrap();
 
     add("cat $M/features $T/name $T/device_api $T/available_instances");
-    add("for u in $A $B $A 62177883; do try $T/create $u; done");
+    add("for u in '\\n' 5 62177883 $A-1 $A${A#?}; do try $T/create $u; done");
+    add("for u in $A $B $A; do try $T/create $u; done");
     add("cat $T/available_instances; cd $M/$A");
     add("for f in *; do case $f in explain) ;; *) stat -c 'attribute %n: %A' $f ;; esac; done");
     add("echo attribute explain: $(stat -c %A explain 2>/dev/null || echo none)");
@@ -142,6 +152,84 @@ pub fn script() -> String {
     script + SHARING
 }
 
+/// Steps after those with an open device.
+pub fn farewell() -> String {
+    format!("{PRELUDE}A={A} B={B}\n{FAREWELL}")
+}
+
+/// What a user of the devices asks, in the words of `vfio-client`.
+pub fn requests() -> Vec<String> {
+    let lines = REQUESTS.lines().filter(|line| !line.is_empty());
+    let matrix = "/sys/devices/vfio_ap/matrix";
+    let paths = |line: &str| {
+        let line = line.replace("$A", &format!("{matrix}/{A}"));
+        line.replace("$B", &format!("{matrix}/{B}"))
+    };
+    lines.map(paths).collect()
+}
+
+/// An open device's flags: 1 none, 2 bool, 4 eventfd; 8 mask, 0x10 unmask, 0x20
+/// trigger.
+const REQUESTS: &str = "
+open dev group $A alone
+open dev cdev $A alone
+open dev group $A
+masks
+open two group $A
+open two cdev $A
+open two group $B
+info dev 15
+info dev 16
+info dev 4096
+ioctl dev 7
+irq-info dev 15 0
+irq-info dev 16 0
+irq-info dev 16 1
+irq-info dev 16 2
+irq-info dev 16 -1
+ioctl dev 9
+set-irqs dev 24 0x24 0 0 1 request
+set-irqs dev 24 0x24 1 0 1 change
+set-irqs dev 24 0x24 2 0 1 change
+set-irqs dev 24 0x24 1 1 1 change
+set-irqs dev 28 0x24 1 0 2 change change
+set-irqs dev 23 0x24 1 0 1 change
+set-irqs dev 16 0x24 1 0 1 change
+set-irqs dev 20 0x24 1 0 0 change
+set-irqs dev 24 0x24 1 0 1 -2
+set-irqs dev 24 0x24 1 0 1 9999
+set-irqs dev 24 0x24 1 0 1 0
+set-irqs dev 24 0x04 1 0 1 change
+set-irqs dev 24 0x21 1 0 1 change
+set-irqs dev 24 0x22 1 0 1 change
+set-irqs dev 24 0x26 1 0 1 change
+set-irqs dev 24 0x14 1 0 1 change
+set-irqs dev 24 0x3c 1 0 1 change
+set-irqs dev 24 0x64 1 0 1 change
+set-irqs dev 20 0x21 0 0 0
+ioctl dev 10
+reset dev
+ioctl dev 8
+ioctl dev 12
+ioctl dev 17
+ioctl dev 99
+signals
+set-irqs dev 24 0x24 0 0 1 -1
+close dev
+";
+
+const FAREWELL: &str = r#"
+cd $M/$A
+for f in assign_adapter unassign_control_domain; do cat $f 2>&1 | sed 's/.*: //'; done
+for f in matrix guest_matrix control_domains ../features $Q/05.0005/status; do try $f 5; done
+dd if=matrix bs=1 skip=3 count=9 2>/dev/null; echo
+dd if=matrix bs=4 2>/dev/null
+dd if=ap_config bs=7 skip=2 count=2 2>/dev/null; echo
+for m in $A $B; do try ../$m/remove 0; try ../$m/remove x; try ../$m/remove 1; done
+cd /; ls $M; cat $T/available_instances
+rmmod vfio_ap && [ ! -e $M ] && echo unloaded
+"#;
+
 /// Who may have a queue: the two mdevs, the host, and the bus.
 const SHARING: &str = r#"
 try ap_config '0x06,0x0c,0x01\n'
@@ -173,7 +261,4 @@ try assign_domain 0x20
 show '05.0004 05.0005 06.0004 06.0005'
 try unassign_domain 4
 show '05.0005 06.0005'
-for m in $A $B; do try ../$m/remove 1; done
-cd /; ls $M; cat $T/available_instances
-rmmod vfio_ap && [ ! -e $M ] && echo unloaded
 "#;

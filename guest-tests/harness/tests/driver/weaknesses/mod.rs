@@ -5,9 +5,11 @@
 mod cases;
 mod kasan;
 
-use crate::{LIMIT, boot, shell};
+use crate::{A, LIMIT, boot, shell, wait_for};
 use harness::evidence::{Record, Seen, expected, leave};
-use harness::{Config, Driver, Exit, Machine, config, mdev};
+use harness::mdev::{Mdev, Resource};
+use harness::vfio::VfioClient;
+use harness::{Config, Driver, Error, Exit, Machine, config, mdev, qmp};
 
 /// What a driver does, in words; leaves the machine as it found it.
 type Case = fn(&Machine) -> String;
@@ -53,6 +55,54 @@ fn compare_and_leave(seen: Record) {
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     leave(seen).unwrap();
+}
+
+/// iommufd unmaps everything, address 0 among it, when a device is closed.
+#[test]
+fn w20_unmapping_leaves_queues_without_interrupts_alone() {
+    let [c, rust] = [("aqic-c", Driver::C), ("aqic-rust", Driver::Rust)].map(closed_by_iommufd);
+    compare_and_leave(Record::from([(20, Seen { c, rust })]));
+}
+
+fn closed_by_iommufd((name, driver): (&str, Driver)) -> String {
+    let machine = boot(name, driver);
+    let mdev = Mdev::create(&machine, A).unwrap();
+    mdev.change(true, Resource::Adapter, 5).unwrap();
+    mdev.change(true, Resource::Domain, 4).unwrap();
+    wait_for(&mdev, "guest_matrix", &["05.0004"]);
+    let mut client = VfioClient::start(&machine);
+    let open = format!("open dev cdev {}", mdev.path());
+    assert_eq!(client.ask(&open).unwrap(), "ok");
+    let mark = machine.qmp(qmp::ApAuditMark {}).unwrap().seq;
+    // On a machine without AP interrupts AQIC is a specification exception,
+    // and one in the kernel ends whoever closes.
+    let closed = client.ask("close dev");
+    let audit = machine.qmp(qmp::QueryApAudit {
+        since: mark,
+        apqn: "05.0004".to_owned(),
+    });
+    let aqic = audit
+        .unwrap()
+        .entries
+        .iter()
+        .any(|entry| entry.op == "aqic");
+    match machine.check_kernel() {
+        Err(Error::Complained { reports, .. }) if closed.is_err() => {
+            let first = reports[0].line.contains("specification exception");
+            assert!(first, "{reports:?}");
+        }
+        other => {
+            other.unwrap();
+            client.end().unwrap();
+            mdev.remove().unwrap();
+            machine.shutdown().unwrap();
+        }
+    }
+    if closed.is_err() || aqic {
+        "AQIC was issued".to_owned()
+    } else {
+        "no AQIC was issued".to_owned()
+    }
 }
 
 /// Neither driver loads on a machine without AP; ours goes first, for what C
