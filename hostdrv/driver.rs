@@ -31,9 +31,11 @@ use crate::queue::Queue;
 use crate::rules::protocol::{self, Driver};
 use crate::rules::Table as _;
 use crate::rules::{
+    self,
     Apcb, Attach, Condition, Edit, Effects, Errno, Event, Host, Limits, MdevId, Model, Ownership,
     QueueEffect, Scope,
 };
+use crate::trace;
 
 /// How long an assignment waits for its queues to join the guest.
 const PATIENCE_JOIN_MS: i64 = 1_000;
@@ -112,6 +114,8 @@ impl Core {
             let mut state = self.state.lock();
             let end = state.mdevs.as_slice().len();
             state.mdevs.insert(end, mdev.clone()).map_err(|_| ENOMEM)?;
+            drop(state);
+            trace::created(id, mdev.device().name().to_bytes());
             Ok(mdev)
         });
         if added.is_err() {
@@ -133,7 +137,9 @@ impl Core {
     /// Makes an edit that an attribute asked for.
     pub(crate) fn edit(&self, id: MdevId, edit: Edit) -> Result {
         if !edit.can_add_queues() {
-            return protocol::edit(self, id, edit, Ownership::Available).map_err(to_error);
+            let made = protocol::edit(self, id, edit, Ownership::Available);
+            trace::edited(id, edit, made);
+            return made.map_err(to_error);
         }
         let bus = ap_bus::hold_still();
         let proposal = self
@@ -147,6 +153,7 @@ impl Core {
         };
         let made = self.step(Event::Edit(id, edit, ownership));
         drop(bus);
+        trace::edited(id, edit, made.as_ref().map(|_| ()).map_err(|errno| *errno));
         if made == Err(Errno::Eaddrinuse) {
             self.log_sharing(id, &proposal.added);
         }
@@ -338,6 +345,7 @@ impl Driver for Core {
         };
         let effects = model.step(event, &mut |effect| match effect {
             QueueEffect::StartReset(apqn, epoch) => {
+                trace::reset_begun(apqn, epoch);
                 if let Some(queue) = find(apqn) {
                     queue.reset(epoch);
                 }
@@ -364,7 +372,11 @@ impl Driver for Core {
     }
 
     fn set_apcb(&self, guest: &mut Guest, apcb: &Apcb) {
+        let id = guest.id();
+        let assigned = self.look(|model| model.mdev(id).map(rules::Mdev::assigned));
+        trace::filtered(id, assigned.unwrap_or(Matrix::EMPTY), apcb);
         guest.set_masks(apcb.matrix());
+        trace::published(id, apcb);
     }
 
     fn changed(&self, guest: &mut Guest) {

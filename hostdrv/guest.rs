@@ -26,9 +26,15 @@ pub(crate) struct Guest {
     request: Option<EventFd>,
     config_change: Option<EventFd>,
     device: MdevDevice,
+    id: MdevId,
 }
 
 impl Guest {
+    /// Its mdev's.
+    pub(crate) fn id(&self) -> MdevId {
+        self.id
+    }
+
     /// Writes the guest's masks.
     pub(crate) fn set_masks(&mut self, matrix: Matrix) {
         if let Some(kvm) = &mut self.kvm {
@@ -72,6 +78,7 @@ impl Mdev {
             request: None,
             config_change: None,
             device: device.clone(),
+            id,
         };
         Arc::pin_init(
             pin_init!(Self {
@@ -168,7 +175,7 @@ impl Mdev {
         let plugged = || self.core.look(|model| model.has_plugged(self.id, apqn));
         let Some(queue) = self.core.queue(apqn).filter(|_| plugged()) else {
             let qid = apqn.to_qid().into();
-            dbf::warn(c"Queue %04lx is not the guest's\n", qid, 0, 0);
+            dbf::warn(c"Queue %04lx is not the guest's\n", [qid]);
             return QueueStatus::of(ResponseCode::NOT_AVAILABLE);
         };
         let interrupts = queue.interrupts();

@@ -90,7 +90,7 @@ impl Interrupts {
         drop(self.end_turn(|state| state.enabled(status.code(), made, stamp)));
         if status.code() != ResponseCode::NORMAL {
             let (code, qid) = (status.code().0.into(), self.apqn.to_qid().into());
-            dbf::warn(c"PQAP(AQIC) failed: rc=%02lx, apqn=%04lx\n", code, qid, 0);
+            dbf::warn(c"PQAP(AQIC) failed: rc=%02lx, apqn=%04lx\n", [code, qid]);
         }
         status
     }
@@ -201,7 +201,7 @@ impl Interrupts {
     }
 
     fn invalid_address(&self, format: &'static CStr, nib: u64) -> QueueStatus {
-        dbf::warn(format, nib as i64, self.apqn.to_qid().into(), 0);
+        dbf::warn(format, [nib as i64, self.apqn.to_qid().into()]);
         QueueStatus::of(ResponseCode::INVALID_ADDRESS)
     }
 }

@@ -17,6 +17,7 @@ use crate::ap_arch::{Apqn, ResponseCode};
 use crate::driver::Core;
 use crate::irq::Interrupts;
 use crate::rules::{protocol, Epoch, Event, Outcome, ResetRun, ResetStep};
+use crate::trace;
 
 /// Time between two attempts to reset a queue that did not let itself be reset.
 const RETRY_MS: u32 = 1000;
@@ -132,6 +133,7 @@ impl Queue {
                 if let Outcome::Completed | Outcome::Failed(ResponseCode::NOT_AVAILABLE) = outcome {
                     self.interrupts.reset_done();
                 }
+                trace::reset_done(self.apqn, epoch, outcome);
                 let done = Event::ResetDone(self.apqn, epoch, outcome);
                 // fails only if the bus took the queue meanwhile
                 let _ = protocol::handle(&*self.core, done);

@@ -35,6 +35,7 @@ mod queue;
 )]
 #[path = "logic/src/rules/mod.rs"]
 mod rules;
+mod trace;
 
 module! {
     type: VfioAp,

@@ -9,6 +9,9 @@ use kernel::prelude::*;
 
 use super::bindings;
 
+/// Numbers of an entry, besides the format.
+const MAX_NUMBERS: usize = 5;
+
 /// The log, while it is registered.
 pub(crate) struct Dbf(());
 
@@ -27,10 +30,23 @@ impl Drop for Dbf {
     }
 }
 
-/// Logs a warning. `format` takes three numbers, as `%lx` or `%ld`, or fewer.
-pub(crate) fn warn(format: &'static CStr, a: i64, b: i64, c: i64) {
-    const WARN: i32 = 4;
+/// Logs a warning. `format` takes as many numbers, as `%lx` or `%ld`.
+pub(crate) fn warn<const N: usize>(format: &'static CStr, numbers: [i64; N]) {
+    log(4, format, numbers);
+}
+
+/// Logs what is of interest only to who wants to see everything.
+pub(crate) fn trace<const N: usize>(format: &'static CStr, numbers: [i64; N]) {
+    log(6, format, numbers);
+}
+
+fn log<const N: usize>(level: i32, format: &'static CStr, numbers: [i64; N]) {
+    const { assert!(N <= MAX_NUMBERS) };
+    let mut args = [0; MAX_NUMBERS];
+    args[..N].copy_from_slice(&numbers);
+    let (format, args) = (format.as_char_ptr(), args.as_ptr().cast());
     // SAFETY: The log is registered as long as callbacks can come; the format
-    // stays as long as the module, and takes numbers.
-    unsafe { bindings::vfio_ap_dbf(WARN, format.as_char_ptr(), a as _, b as _, c as _) };
+    // stays as long as the module, and takes at most as many numbers as are
+    // read.
+    unsafe { bindings::vfio_ap_dbf(level, format, args) };
 }

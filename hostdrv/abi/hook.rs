@@ -68,5 +68,5 @@ unsafe extern "C" fn pqap(vcpu: *mut bindings::kvm_vcpu) -> c_int {
 
 fn log_no_aiv(apqn: Apqn) {
     let qid = apqn.to_qid().into();
-    dbf::warn(c"AIV facility not installed: apqn=0x%04lx\n", qid, 0, 0);
+    dbf::warn(c"AIV facility not installed: apqn=0x%04lx\n", [qid]);
 }

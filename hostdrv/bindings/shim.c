@@ -176,7 +176,8 @@ void vfio_ap_dbf_unregister(void)
 	debug_unregister(dbf);
 }
 
-void vfio_ap_dbf(int level, const char *format, long a, long b, long c)
+void vfio_ap_dbf(int level, const char *format, const long *args)
 {
-	debug_sprintf_event(dbf, level, (char *)format, a, b, c);
+	debug_sprintf_event(dbf, level, (char *)format, args[0], args[1],
+			    args[2], args[3], args[4]);
 }

@@ -27,6 +27,6 @@ bool vfio_ap_being_killed(void);
 bool vfio_ap_queue_driver(u16 qid, char *name, size_t size);
 int vfio_ap_dbf_register(void);
 void vfio_ap_dbf_unregister(void);
-void vfio_ap_dbf(int level, const char *format, long a, long b, long c);
+void vfio_ap_dbf(int level, const char *format, const long *args);
 
 #endif
