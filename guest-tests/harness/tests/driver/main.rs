@@ -8,11 +8,12 @@ mod script;
 mod storm;
 mod stuck;
 mod takeover;
+mod tools;
 mod weaknesses;
 
 use harness::config::project_root;
 use harness::mdev::Mdev;
-use harness::{Config, Driver, Exit, Flavour, Machine, mdev, qmp};
+use harness::{Config, Driver, Exit, Machine, mdev, qmp};
 use qapi::qmp::qom_set;
 use std::time::{Duration, Instant};
 
@@ -28,15 +29,15 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// L1 with adapters 5 to 7 by domains 4 and 5, all queues vfio_ap's.
 fn boot(name: &str, driver: Driver) -> Machine {
-    boot_on(Flavour::Release, name, driver)
+    boot_with(name, driver, |_| {})
 }
 
-/// The same on a kernel of one's choice.
-fn boot_on(flavour: Flavour, name: &str, driver: Driver) -> Machine {
+/// The same with changes of one's own.
+fn boot_with(name: &str, driver: Driver, change: impl FnOnce(&mut Config)) -> Machine {
     let mut config = Config::new(name);
-    config.flavour = flavour;
     config.driver = driver;
     config.topology = Some(project_root().join("guest-tests/topologies/three-by-two.toml"));
+    change(&mut config);
     let machine = Machine::boot(&config).unwrap();
     assert_eq!(mdev::reserve_all(&machine).unwrap(), 6);
     machine

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Defects that only a kernel with KASAN shows.
 
-use crate::{A, LIMIT, UNBIND, boot_on, wait_for};
+use crate::{A, LIMIT, UNBIND, boot_with, wait_for};
 use harness::klog::Kind;
 use harness::mdev::{Mdev, Resource, store};
 use harness::{Driver, Error, Flavour};
@@ -15,7 +15,7 @@ fn w02_a_removed_mdev_is_not_touched() {
 }
 
 fn touched(name: &str, driver: Driver) -> String {
-    let machine = boot_on(Flavour::Debug, name, driver);
+    let machine = boot_with(name, driver, |config| config.flavour = Flavour::Debug);
     store(&machine, UNBIND, "05.0005").unwrap();
     let mdev = Mdev::create(&machine, A).unwrap();
     for domain in [4, 5] {
