@@ -43,6 +43,8 @@ nightly: ## test, and what needs more: the debug kernel, Debian's QEMU in L1
 	@$(STEPS) $(ALL_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
 	  module-debug=scripts/module.sh\ debug $(ROOT_STEP)
 	@NIGHTLY=1 scripts/test.sh
+	@scripts/loom.sh
+	@scripts/mutants.sh
 
 setup: ## install Debian packages, bindgen and meson
 	@$(STEPS) $(SETUP)

@@ -7,6 +7,7 @@ QEMU_VERSION ?= 10.0.13
 LINUX_VERSION ?= 7.2.13
 BINDGEN_VERSION ?= 0.72.1
 MESON_VERSION ?= 1.5.0
+MUTANTS_VERSION ?= 27.1.0
 
 # Debian's source tarball (upstream without binary blobs)
 QEMU_SHA256_10.0.13 := 6a0888e806c2ffc0c5f0733e974f9aea55491950d3c47c98669c8b236dde59ae
