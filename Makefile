@@ -38,6 +38,7 @@ bench: ## measured figures, side by side, into target/bench.json
 	@target/debug/l1 bench-boot
 	@target/debug/run-guest --bench 3
 	@target/debug/l1 bench-vmm
+	@target/debug/l1 bench-driver
 
 nightly: ## test, and what needs more: the debug kernel, Debian's QEMU in L1
 	@$(STEPS) $(ALL_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \

@@ -62,6 +62,9 @@ pub struct Config {
     pub topology: Option<PathBuf>,
     /// A folder to offer as `/mnt/root`.
     pub root: Option<PathBuf>,
+    /// Let a nanosecond of the machine's time be one instruction, on one CPU at
+    /// a time, so that times are counts of instructions.
+    pub icount: bool,
     /// Wait for a debugger before the first instruction.
     pub gdb: bool,
     /// The QEMU binary, when it is not ours.
@@ -83,6 +86,7 @@ impl Config {
             driver: set("MODULE").map_or(Driver::None, |m| Driver::File(m.into())),
             topology: None,
             root: None,
+            icount: false,
             gdb: set("GDB").is_some(),
             qemu: set("QEMU").map(PathBuf::from),
             boot_limit: Duration::from_secs(120),

@@ -16,6 +16,7 @@
 pub mod bench;
 pub mod client;
 pub mod config;
+pub mod driver_bench;
 pub mod error;
 pub mod evidence;
 pub mod guest;

@@ -94,6 +94,9 @@ pub(crate) fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Chil
         "-smp",
         &config.smp.to_string(),
     ]);
+    if config.icount {
+        qemu.args(["-icount", "shift=0,sleep=off"]);
+    }
     qemu.arg("-kernel")
         .arg(config.kernel()?)
         .arg("-initrd")

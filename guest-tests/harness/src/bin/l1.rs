@@ -7,6 +7,7 @@ use harness::bench::{self, Entry};
 use harness::keep::keep;
 use harness::terminal::{Ends, interactive};
 use harness::{Config, Driver, Exit, Flavour, Machine, evidence};
+use harness::driver_bench::{self, Size};
 use l1_protocol::{Command, Stream};
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
@@ -29,6 +30,16 @@ enum What {
     Run(Run),
     /// Write docs/evidence/weaknesses.md from what the last tests saw
     Evidence,
+    /// Measure what operations on mdevs cost with either driver, into
+    /// target/bench.json
+    BenchDriver {
+        /// Adapters by domains: 1x1, 12x16, 16x85; all of them if none is named
+        #[arg(long)]
+        size: Option<String>,
+        /// How often each operation is made
+        #[arg(long, default_value_t = 20)]
+        rounds: usize,
+    },
     /// Measure how long L1 takes to reach the agent, into target/bench.json
     BenchBoot {
         /// How many boots
@@ -103,6 +114,7 @@ fn main() -> ExitCode {
         What::Shell(boot) => shell(&boot),
         What::Run(run) => run_command(&run),
         What::Evidence => write_evidence(),
+        What::BenchDriver { size, rounds } => bench_driver(size.as_deref(), rounds),
         What::BenchBoot { runs } => bench_boot(runs),
         What::BenchVmm { runs } => bench::vmm::run(runs)
             .map(|()| ExitCode::SUCCESS)
@@ -214,6 +226,16 @@ fn write_evidence() -> Result<ExitCode> {
 
 /// Seconds within which L1 must reach the agent.
 const BOOT_GOAL: f64 = 3.0;
+
+fn bench_driver(only: Option<&str>, rounds: usize) -> Result<ExitCode> {
+    let wanted = |size: &Size| only.is_none_or(|only| size.to_string() == only);
+    for size in driver_bench::SIZES.into_iter().filter(wanted) {
+        for entry in driver_bench::run(size, rounds.max(1))? {
+            bench::record(entry)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
 
 fn bench_boot(runs: usize) -> Result<ExitCode> {
     let mut times = Vec::new();

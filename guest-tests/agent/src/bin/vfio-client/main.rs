@@ -15,7 +15,7 @@
 //! | `ioctl SLOT NUMBER`                              | `ok`; a VFIO request of a number, without an argument |
 //! | `signals`                                        | how often `request` and `change` were signalled since the last time |
 //! | `masks`                                          | masks that KVM was given since the last time |
-//! | `time COUNT PATH TEXT...`                        | nanoseconds of each of COUNT writes to an attribute, the texts in turn, and CPU time of all |
+//! | `time COUNT FOLDER FILE=TEXT...`                 | of each of COUNT writes, these in turn: nanoseconds `elapsed:cpu`, and `!` if refused |
 
 mod sys;
 
@@ -98,8 +98,8 @@ impl Client {
                 count(&self.change)
             )),
             ["masks"] => self.masks(),
-            ["time", rounds, path, ref texts @ ..] if !texts.is_empty() => {
-                time(number(rounds)?, path, texts)
+            ["time", rounds, folder, ref writes @ ..] if !writes.is_empty() => {
+                time(number(rounds)?, folder, writes)
             }
             _ => Ok(WHAT.to_owned()),
         }
@@ -194,17 +194,29 @@ fn count(eventfd: &EventFd) -> u64 {
     }
 }
 
-fn time(rounds: u32, path: &str, texts: &[&str]) -> Result<String, Errno> {
+fn time(rounds: u32, folder: &str, writes: &[&str]) -> Result<String, Errno> {
     let mut answer = String::new();
     let errno = |e: io::Error| Errno::from_raw(e.raw_os_error().unwrap_or(0));
-    let mut file = File::options().write(true).open(path).map_err(errno)?;
-    let cpu = sys::cpu_time();
-    for text in texts.iter().cycle().take(rounds as usize) {
-        let begin = Instant::now();
-        // a refusal is something to measure, too
-        let _ = file.write(text.as_bytes());
-        let _ = write!(answer, "{} ", begin.elapsed().as_nanos());
+    let mut files = Vec::new();
+    for write in writes {
+        let (file, text) = write.split_once('=').ok_or(Errno::EINVAL)?;
+        let file = File::options()
+            .write(true)
+            .open(Path::new(folder).join(file));
+        files.push((file.map_err(errno)?, text));
     }
-    let _ = write!(answer, "cpu {}", sys::cpu_time() - cpu);
+    for round in 0..rounds as usize {
+        let step = round % files.len();
+        let (file, text) = &mut files[step];
+        let (begin, cpu) = (Instant::now(), sys::cpu_time());
+        let refused = if file.write(text.as_bytes()).is_err() {
+            "!"
+        } else {
+            ""
+        };
+        let (elapsed, cpu) = (begin.elapsed().as_nanos(), sys::cpu_time() - cpu);
+        // writing to a string cannot fail
+        let _ = write!(answer, "{elapsed}:{cpu}{refused} ");
+    }
     Ok(answer)
 }
