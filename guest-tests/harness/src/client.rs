@@ -4,6 +4,7 @@
 //! One thread reads events and hands each to whoever waits for its id; the
 //! kernel log goes to `kernel.log` and through [`klog::classify`].
 
+use crate::audit::Violation;
 use crate::klog::{self, Report};
 use l1_protocol::{Event, Id, Request, receive, send};
 use std::collections::HashMap;
@@ -24,6 +25,8 @@ pub enum Life {
     Disconnected,
     /// QEMU says the guest has panicked or is in a disabled wait.
     Panicked,
+    /// QEMU's AP device model has stopped the machine at this.
+    Violated(Violation),
 }
 
 #[derive(Default)]

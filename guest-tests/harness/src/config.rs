@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What an L1 machine is made of, and where the build puts it.
 
+use crate::audit::Auditing;
 use crate::error::Error;
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,10 @@ pub struct Config {
     pub driver: Driver,
     /// The AP topology (TOML) of the machine; none means no AP at all.
     pub topology: Option<PathBuf>,
+    /// What becomes of violations of AP isolation.
+    pub auditing: Auditing,
+    /// Further words for the kernel's command line.
+    pub append: String,
     /// A folder to offer as `/mnt/root`.
     pub root: Option<PathBuf>,
     /// Let a nanosecond of the machine's time be one instruction, on one CPU at
@@ -85,6 +90,8 @@ impl Config {
             memory_mib: 1024,
             driver: set("MODULE").map_or(Driver::None, |m| Driver::File(m.into())),
             topology: None,
+            auditing: Auditing::Strict,
+            append: String::new(),
             root: None,
             icount: false,
             gdb: set("GDB").is_some(),
@@ -96,6 +103,11 @@ impl Config {
     /// The folder of this machine's logs.
     pub fn logs(&self) -> PathBuf {
         project_root().join("target/logs").join(&self.name)
+    }
+
+    /// Whether the machine has an auditor of AP instructions: ours has.
+    pub(crate) fn audited(&self) -> bool {
+        self.topology.is_some() && self.qemu.is_none()
     }
 
     pub(crate) fn qemu_binary(&self) -> Result<PathBuf, Error> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What can go wrong with an L1 machine, each told as what it is.
 
+use crate::audit::Objection;
 use crate::klog::Report;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -59,6 +60,14 @@ pub enum Error {
         /// How long.
         limit: Duration,
         /// The end of the console.
+        tail: Tail,
+    },
+    /// The auditor of the AP device model objected.
+    #[error("AP isolation: {objection}{tail}")]
+    Violated {
+        /// To what.
+        objection: Box<Objection>,
+        /// Where the logs are.
         tail: Tail,
     },
     /// QEMU refused a QMP command.

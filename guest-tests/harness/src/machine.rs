@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! One L1 machine, from QEMU's start to its end.
 
+use crate::audit::Auditing;
 use crate::client::{Client, Life};
 use crate::config::{Config, Driver};
 use crate::error::{Error, Tail};
@@ -9,6 +10,7 @@ use crate::klog;
 use crate::qemu::{accept, died, listen, spawn};
 use crate::qmp::Qmp;
 use l1_protocol::{CHUNK, Command, Event, Exit, Id, Request, Stream};
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -39,6 +41,9 @@ pub struct Machine {
     qmp: Qmp,
     life: Receiver<Life>,
     logs: PathBuf,
+    /// What violations of AP isolation mean; none if there is nobody to look for
+    /// them, or they have been told.
+    pub(crate) auditing: Cell<Option<Auditing>>,
     /// The kernel's release.
     pub kernel: String,
     /// From QEMU's start to the agent.
@@ -83,6 +88,7 @@ impl Machine {
             qmp,
             life,
             logs,
+            auditing: Cell::new(config.audited().then_some(config.auditing)),
             kernel: String::new(),
             boot_time: Duration::ZERO,
             _sockets: sockets,
@@ -294,14 +300,19 @@ impl Machine {
     /// # Errors
     /// The kernel's complaints, or that QEMU does not end.
     pub fn shutdown(mut self) -> Result<(), Error> {
-        self.check_kernel()
+        let isolation = match self.auditing.take() {
+            Some(Auditing::Strict) => self.check_isolation(),
+            _ => Ok(()),
+        };
+        isolation
+            .and_then(|()| self.check_kernel())
             .inspect_err(|e| keep(&self, None, &e.to_string()))?;
         self.qmp(qapi::qmp::quit {})?;
         loop {
             match self.life.recv_timeout(OFF_LIMIT) {
                 Ok(Life::Disconnected) => break,
                 Ok(Life::Panicked) => return Err(self.crashed()),
-                Ok(Life::Ready(_)) => {}
+                Ok(Life::Ready(_) | Life::Violated(_)) => {}
                 Err(_) => return Err(self.deadline("the end of QEMU", OFF_LIMIT)),
             }
         }
@@ -330,6 +341,11 @@ impl Machine {
         &self.logs
     }
 
+    /// The next news of the machine as a whole, if there is any in this time.
+    pub(crate) fn life(&self, limit: Duration) -> Option<Life> {
+        self.life.recv_timeout(limit).ok()
+    }
+
     fn wait_ready(&mut self, limit: Duration) -> Result<String, Error> {
         let event = if limit == Duration::MAX {
             self.life.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -338,6 +354,7 @@ impl Machine {
         };
         match event {
             Ok(Life::Ready(kernel)) => Ok(kernel),
+            Ok(Life::Violated(violation)) => Err(self.violated(Some(violation))),
             Ok(Life::Panicked) => Err(self.crashed()),
             Ok(Life::Disconnected) | Err(RecvTimeoutError::Disconnected) => Err(self.gone()),
             Err(RecvTimeoutError::Timeout) => Err(self.deadline("the boot to the agent", limit)),
@@ -379,6 +396,7 @@ impl Machine {
             match self.life.try_recv() {
                 Ok(Life::Panicked) => return Err(self.crashed()),
                 Ok(Life::Disconnected) => return Err(self.gone()),
+                Ok(Life::Violated(violation)) => return Err(self.violated(Some(violation))),
                 Ok(Life::Ready(_)) | Err(_) => {}
             }
             if left.is_zero() {
@@ -445,13 +463,25 @@ impl Machine {
 }
 
 impl Drop for Machine {
+    /// # Panics
+    /// When the auditor has objected and nobody has been told: a test that does
+    /// without [`Machine::shutdown`] must not pass for that.
     fn drop(&mut self) {
         if std::thread::panicking() {
             keep(self, None, "the test has failed");
         }
+        let audit = self.auditing.get() == Some(Auditing::Strict) && !std::thread::panicking();
+        let isolation = if audit {
+            self.check_isolation()
+        } else {
+            Ok(())
+        };
         self.kill_qemu();
         if let Some(mut qemu) = self.qemu.take() {
             let _ = qemu.wait();
+        }
+        if let Err(error @ Error::Violated { .. }) = isolation {
+            panic!("{error}");
         }
     }
 }

@@ -137,7 +137,10 @@ pub fn reserve_all(machine: &Machine) -> Result<usize, Error> {
 
 /// Wait until every AP device of the first scan has its driver. The bus says
 /// so in `bindings`; its uevent may be over before anyone can listen.
-fn wait_for_bus(machine: &Machine) -> Result<(), Error> {
+///
+/// # Errors
+/// When that does not happen in time or the machine fails.
+pub fn wait_for_bus(machine: &Machine) -> Result<(), Error> {
     const LIMIT: Duration = Duration::from_secs(60);
     let end = Instant::now() + LIMIT;
     loop {

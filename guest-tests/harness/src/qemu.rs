@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! QEMU's command line, and its start.
 
+use crate::audit::Auditing;
 use crate::config::{Config, project_root};
 use crate::error::{Error, Tail};
 use l1_protocol::PORT;
@@ -88,6 +89,9 @@ pub(crate) fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Chil
         machine += &format!(",ap-topology={}", path(&file).replace(',', ",,"));
     }
     qemu.args(["-machine", &machine, "-cpu", cpu]);
+    if config.audited() && config.auditing == Auditing::Strict {
+        qemu.args(["-global", "ap-bridge.stop-at-violation=on"]);
+    }
     qemu.args([
         "-m",
         &format!("{}M", config.memory_mib),
@@ -101,7 +105,8 @@ pub(crate) fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Chil
         .arg(config.kernel()?)
         .arg("-initrd")
         .arg(config.initramfs()?);
-    qemu.args(["-append", "console=ttysclp0 ignore_loglevel panic=0"]);
+    let words = format!("console=ttysclp0 ignore_loglevel panic=0 {}", config.append);
+    qemu.args(["-append", words.trim_end()]);
     qemu.args([
         "-chardev",
         &format!("file,id=console,path={}", path(&logs.join("console.log"))),

@@ -7,6 +7,7 @@ use crate::client::Life;
 use crate::error::Error;
 use qapi::{Command, Stream};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -14,7 +15,11 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::sync::{Mutex, PoisonError};
 
-type Connection = qapi::Qmp<Stream<BufReader<UnixStream>, UnixStream>>;
+/// A connection after the greeting.
+struct Connection {
+    from: BufReader<UnixStream>,
+    to: UnixStream,
+}
 
 /// The command connection; every exchange is written to `qmp.log`.
 pub struct Qmp {
@@ -47,17 +52,48 @@ impl Qmp {
     pub fn execute<C: Command>(&self, command: C) -> Result<C::Ok, Error> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let (connection, log) = &mut *inner;
-        let asked = serde_json::to_string(&command).unwrap_or_default();
-        let result = connection.execute(&command).map_err(|e| Error::Qmp {
-            command: C::NAME,
-            reason: e.to_string(),
-        });
+        let asked = serde_json::to_value(&command).unwrap_or_default();
+        let result = connection
+            .ask(C::NAME, &asked)
+            .and_then(|answer| serde_json::from_value(answer).map_err(|e| e.to_string()))
+            .map_err(|reason| Error::Qmp {
+                command: C::NAME,
+                reason,
+            });
         let outcome = result
             .as_ref()
             .err()
             .map_or_else(|| "ok".to_owned(), ToString::to_string);
         let _ = writeln!(log, "{} {asked}: {outcome}", C::NAME);
         result
+    }
+}
+
+impl Connection {
+    /// The answer to a command, or why there is none. Events come here, too,
+    /// and among them some that the `qapi` crate does not know.
+    fn ask(&mut self, name: &str, arguments: &Value) -> Result<Value, String> {
+        let command = json!({"execute": name, "arguments": arguments});
+        // At once: QEMU may be gone before it would take what follows `quit`.
+        let line = format!("{command}\n");
+        self.to
+            .write_all(line.as_bytes())
+            .map_err(|e| e.to_string())?;
+        loop {
+            let mut line = String::new();
+            match self.from.read_line(&mut line) {
+                Ok(0) => return Err("QEMU has closed the connection".to_owned()),
+                Ok(_) => {}
+                Err(e) => return Err(e.to_string()),
+            }
+            let mut message: Value = serde_json::from_str(&line).map_err(|e| e.to_string())?;
+            if let Some(answer) = message.get_mut("return") {
+                return Ok(answer.take());
+            }
+            if let Some(error) = message.get("error") {
+                return Err(error["desc"].as_str().unwrap_or(&line).to_owned());
+            }
+        }
     }
 }
 
@@ -69,23 +105,35 @@ fn greet(stream: UnixStream) -> std::io::Result<Connection> {
     }
     let mut qmp = qapi::Qmp::new(Stream::new(reader, stream));
     qmp.handshake()?;
-    Ok(qmp)
+    let (from, to) = qmp.into_inner().into_inner();
+    Ok(Connection { from, to })
 }
 
 /// Log every event, and tell when the guest is beyond help.
 fn watch(connection: Connection, mut log: File, life: Sender<Life>) {
-    let (reader, writer) = connection.into_inner().into_inner();
+    let Connection { from, to } = connection;
     std::thread::spawn(move || {
         // Held so that QEMU sees the connection open.
-        let _writer = writer;
-        for line in reader.lines().map_while(Result::ok) {
+        let _to = to;
+        for line in from.lines().map_while(Result::ok) {
             let _ = writeln!(log, "{line}");
-            let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
-            if event["event"] == "GUEST_PANICKED" && life.send(Life::Panicked).is_err() {
+            let Some(news) = news(&line) else { continue };
+            if life.send(news).is_err() {
                 return;
             }
         }
     });
+}
+
+/// What an event means for the machine as a whole, if it means something.
+fn news(line: &str) -> Option<Life> {
+    let mut event: Value = serde_json::from_str(line).ok()?;
+    let data = event["data"].take();
+    match event["event"].as_str()? {
+        "GUEST_PANICKED" => Some(Life::Panicked),
+        "AP_VIOLATION" => serde_json::from_value(data).ok().map(Life::Violated),
+        _ => None,
+    }
 }
 
 /// `x-query-ap-device`: the AP device model linked into our QEMU.

@@ -4,10 +4,10 @@
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use harness::bench::{self, Entry};
+use harness::driver_bench::{self, Size};
 use harness::keep::keep;
 use harness::terminal::{Ends, interactive};
 use harness::{Config, Driver, Exit, Flavour, Machine, evidence};
-use harness::driver_bench::{self, Size};
 use l1_protocol::{Command, Stream};
 use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
