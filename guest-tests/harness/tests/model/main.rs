@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The AP device model under Linux: its auditor, its faults, its interrupts.
 
+mod irq;
 mod isolation;
 
 use harness::audit::{Entry, Mark};
@@ -43,6 +44,21 @@ fn start(machine: &Machine, line: &str) -> (Id, Receiver<Event>) {
         argv: ["sh", "-c", line].map(str::to_owned).to_vec(),
         ..Command::default()
     })
+}
+
+/// The end of a started line; what it printed, if it succeeded.
+fn finish(machine: &Machine, (id, events): (Id, Receiver<Event>)) -> Option<String> {
+    let mut output = String::new();
+    let exit = loop {
+        match machine.next_within(&events, LIMIT).unwrap() {
+            Some(Event::Output { data, .. }) => output += &String::from_utf8_lossy(&data),
+            Some(Event::Exited { exit, .. }) => break exit,
+            Some(_) => {}
+            None => panic!("a command has not ended within {LIMIT:?}: {output}"),
+        }
+    };
+    machine.client().end(id);
+    (exit == Exit::Status(0)).then_some(output)
 }
 
 /// Put faults in force: lines of `[[fault]]` tables.
