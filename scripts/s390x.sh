@@ -21,5 +21,5 @@ CARGO_TARGET_DIR=$BUILD/s390x "$ROOT/guest-tests/bare-metal/build.sh"
 # What the agent mounts as /mnt/host in L1.
 mkdir -p "$OUTPUT/s390x" "$OUTPUT/share"
 rsync -c "$BUILD/s390x/$HOSTED/release/l1-agent" "$OUTPUT/s390x/"
-rsync -c "$BUILD/s390x/$HOSTED/release/"{apvmm,vfio-client} \
+rsync -c "$BUILD/s390x/$HOSTED/release/"{apvmm,vfio-client,zcrypt} \
   "$BUILD/s390x/s390x-unknown-none-softfloat/release/"{probe,sie-host} "$OUTPUT/share/"
