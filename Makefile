@@ -39,6 +39,7 @@ bench: ## measured figures, side by side, into target/bench.json
 	@target/debug/run-guest --bench 3
 	@target/debug/l1 bench-vmm
 	@target/debug/l1 bench-driver
+	@target/debug/bench-ap
 
 nightly: ## test, and what needs more: the debug kernel, Debian's QEMU in L1
 	@$(STEPS) $(ALL_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \

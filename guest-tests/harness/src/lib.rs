@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ap;
 pub mod audit;
 pub mod bench;
 pub mod client;

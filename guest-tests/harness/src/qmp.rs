@@ -208,15 +208,23 @@ impl qapi_spec::Command for ApClearFaults {
     const ALLOW_OOB: bool = false;
 }
 
-/// `x-query-ap-queues`
+/// `x-query-ap-queues`: every queue of every emulated adapter.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct QueryApQueues {}
 
-/// What is told of one queue.
-#[derive(Debug, Clone, Deserialize)]
+/// One of the answer to [`QueryApQueues`].
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
 pub struct ApQueueState {
-    /// As `05.0004`.
+    /// Its name, such as `05.0047`.
     pub apqn: String,
+    /// Requests that wait or run.
+    pub requests: u32,
+    /// Replies that are ready.
+    pub replies: u32,
+    /// Requests accepted so far.
+    pub enqueued: u64,
+    /// Replies taken so far.
+    pub dequeued: u64,
     /// The status word that the host would get.
     pub status: u32,
 }
