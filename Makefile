@@ -16,7 +16,7 @@ ALL_STEPS := $(L1_STEPS) $(GUEST_STEPS)
 # What the nightly tests and the benchmarks run in Debian's s390x userland.
 ROOT_STEP := "l1-root=scripts/l1-root.sh s390-tools mdevctl openssl kmod qemu-system-s390x"
 
-.PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug \
+.PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug l1-debian \
 	l1-shell l1-run l1-root run-guest test check bench nightly clean
 
 help: ## this list
@@ -41,9 +41,9 @@ bench: ## measured figures, side by side, into target/bench.json
 	@target/debug/l1 bench-driver
 	@target/debug/bench-ap
 
-nightly: ## test, and what needs more: the debug kernel, Debian's QEMU in L1
+nightly: ## test, and what needs more: the debug kernel, Debian's kernel and tools
 	@$(STEPS) $(ALL_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
-	  module-debug=scripts/module.sh\ debug $(ROOT_STEP)
+	  module-debug=scripts/module.sh\ debug kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP)
 	@NIGHTLY=1 scripts/test.sh
 	@scripts/loom.sh
 	@scripts/mutants.sh
@@ -82,6 +82,9 @@ l1: ## build everything that L1 needs
 l1-debug: ## the same with the debug kernel
 	@$(STEPS) $(L1_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
 	  module-debug=scripts/module.sh\ debug
+
+l1-debian: ## the same with Debian's own kernel instead of ours
+	@$(STEPS) $(L1_STEPS) kernel-debian=scripts/debian-kernel.sh
 
 l1-shell: ## a shell in L1
 	@./l1 shell

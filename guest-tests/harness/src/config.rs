@@ -21,6 +21,8 @@ pub enum Flavour {
     Release,
     /// With lockdep, KASAN, kmemleak and UBSAN.
     Debug,
+    /// Debian's own, as Debian built it.
+    Debian,
 }
 
 impl Flavour {
@@ -28,6 +30,7 @@ impl Flavour {
         match self {
             Flavour::Release => "release",
             Flavour::Debug => "debug",
+            Flavour::Debian => "debian",
         }
     }
 }
@@ -126,17 +129,13 @@ impl Config {
     }
 
     pub(crate) fn kernel(&self) -> Result<PathBuf, Error> {
-        let name = self.flavour.name();
-        let path = project_root().join(format!("target/kernels/{name}/arch/s390/boot/bzImage"));
-        built(
-            "the L1 kernel",
-            path,
-            if name == "debug" {
-                "make kernel-debug"
-            } else {
-                "make kernel"
-            },
-        )
+        let (path, make) = match self.flavour {
+            Flavour::Release => ("release/arch/s390/boot/bzImage", "make kernel"),
+            Flavour::Debug => ("debug/arch/s390/boot/bzImage", "make kernel-debug"),
+            Flavour::Debian => ("debian/vmlinuz", "make l1-debian"),
+        };
+        let path = project_root().join("target/kernels").join(path);
+        built("the L1 kernel", path, make)
     }
 
     pub(crate) fn initramfs(&self) -> Result<PathBuf, Error> {

@@ -3,6 +3,7 @@
 //! them change.
 
 mod changes;
+mod debian;
 mod finds;
 mod node;
 mod rsa;
