@@ -8,7 +8,7 @@
 # shellcheck source=scripts/apt.sh
 . "$ROOT/scripts/apt.sh"
 
-BASE=(base-files bash coreutils grep sed findutils mawk util-linux libc-bin procps)
+BASE=(base-files bash dash coreutils grep sed findutils mawk util-linux libc-bin procps)
 DEFAULT=(s390-tools mdevctl openssl kmod)
 if [ $# -gt 0 ]; then WANTED=("$@"); else WANTED=("${DEFAULT[@]}"); fi
 OUT=$OUTPUT/l1-root

@@ -8,6 +8,7 @@ mod finds;
 mod node;
 mod rsa;
 mod sysfs;
+mod tools;
 mod topology;
 
 use harness::config::project_root;
