@@ -117,7 +117,7 @@ pub fn store(machine: &Machine, path: &str, text: &str) -> Result<(), Error> {
 /// # Errors
 /// When the bus does not settle in time or a queue keeps another driver.
 pub fn reserve_all(machine: &Machine) -> Result<usize, Error> {
-    wait_for_bus(machine)?;
+    wait_for_bus(machine, SYSFS)?;
     store(machine, "/sys/bus/ap/apmask", "0x0")?;
     let count = "cd /sys/bus/ap/devices; q=$(ls -d ??.???? | wc -l); cd /sys/bus/ap/drivers/vfio_ap; v=$(ls -d ??.???? | wc -l); echo $q $v";
     let output = machine.shell(count, SYSFS)?;
@@ -139,17 +139,16 @@ pub fn reserve_all(machine: &Machine) -> Result<usize, Error> {
 /// so in `bindings`; its uevent may be over before anyone can listen.
 ///
 /// # Errors
-/// When that does not happen in time or the machine fails.
-pub fn wait_for_bus(machine: &Machine) -> Result<(), Error> {
-    const LIMIT: Duration = Duration::from_secs(60);
-    let end = Instant::now() + LIMIT;
+/// When that takes longer than the limit, or the machine fails.
+pub fn wait_for_bus(machine: &Machine, limit: Duration) -> Result<(), Error> {
+    let end = Instant::now() + limit;
     loop {
         let bindings = machine.read_file("/sys/bus/ap/bindings")?;
         if String::from_utf8_lossy(&bindings).contains("complete") {
             return Ok(());
         }
         if Instant::now() > end {
-            return Err(machine.deadline("the AP bus binding all its devices", LIMIT));
+            return Err(machine.deadline("the AP bus binding all its devices", limit));
         }
         std::thread::park_timeout(Duration::from_millis(50));
     }

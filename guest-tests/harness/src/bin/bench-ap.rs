@@ -8,6 +8,7 @@ use harness::ap::{Change, Complex};
 use harness::bench::{self, Entry};
 use harness::{Config, Machine, config, mdev};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Milliseconds within which Linux is to have followed, every time.
 const GOAL: f64 = 1000.0;
@@ -29,7 +30,7 @@ fn main() -> Result<ExitCode> {
     let mut config = Config::new("bench-ap");
     config.topology = Some(config::project_root().join("guest-tests/topologies/three-by-two.toml"));
     let machine = Machine::boot(&config)?;
-    mdev::wait_for_bus(&machine)?;
+    mdev::wait_for_bus(&machine, Duration::from_secs(60))?;
     // As in the topology file.
     let adapters = [(5, "cca"), (6, "ep11"), (7, "accelerator")];
     let complex = Complex {

@@ -2,7 +2,8 @@
 //! Linux finds what the topology file says, no more and no less.
 
 use crate::topology::{Adapter, Mode};
-use crate::{boot, shell, shipped, sysfs};
+use crate::{LIMIT, boot, boot_config, shell, shipped, sysfs};
+use harness::Config;
 
 #[test]
 fn linux_finds_one_card() {
@@ -29,6 +30,17 @@ fn linux_finds_twelve_cards_by_sixteen_domains() {
         4,
         "type, modalias and both numbers of it: {other:?}"
     );
+    machine.shutdown().unwrap();
+}
+
+#[test]
+#[ignore = "nightly: Linux needs minutes for 16,384 queues"]
+fn linux_finds_the_largest_it_uses_in_full() {
+    let mut config = Config::new("finds-largest");
+    config.topology = Some(shipped("largest"));
+    config.boot_limit = LIMIT;
+    let (machine, topology) = boot_config(&config);
+    sysfs::check(&machine, &topology);
     machine.shutdown().unwrap();
 }
 
