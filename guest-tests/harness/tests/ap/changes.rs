@@ -5,6 +5,7 @@
 use crate::topology::{Mode, Topology};
 use crate::{boot, node, rsa, shell, shipped, sysfs};
 use harness::ap::{Change, Complex};
+use harness::mdev::store;
 use harness::{Machine, qmp};
 use l1_protocol::{Command, Event, Stream};
 
@@ -105,8 +106,10 @@ fn round(complex: &Complex, number: usize) {
     }
 }
 
-/// Replies take a while, so that requests are pending whenever a change comes.
+/// Replies take a while, so that requests are pending whenever a change comes;
+/// Linux then need not look for them 4,000 times a second.
 fn slow(machine: &Machine, topology: &Topology) {
+    store(machine, "/sys/bus/ap/poll_timeout", "5000000").unwrap();
     let fault = |apid| format!("[[fault]]\napid = {apid}\non = \"reply\"\ndelay-ms = 20\n");
     let faults = topology.adapters.iter().map(|a| fault(a.apid)).collect();
     machine.qmp(qmp::ApInject { faults }).unwrap();
