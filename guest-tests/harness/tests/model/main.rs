@@ -26,7 +26,7 @@ fn config(name: &str) -> Config {
 /// when it is told to.
 fn boot(config: &Config) -> Machine {
     let machine = Machine::boot(config).unwrap();
-    mdev::wait_for_bus(&machine).unwrap();
+    mdev::wait_for_bus(&machine, LIMIT).unwrap();
     mdev::store(&machine, "/sys/bus/ap/config_time", "120").unwrap();
     machine
 }

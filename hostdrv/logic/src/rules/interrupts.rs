@@ -6,7 +6,6 @@
 //! Who sets up or tears down an interrupt takes a turn, without holding a lock
 //! all the while: pinning takes locks that unmapping waits for.
 
-use core::mem::replace;
 use core::ops::Range;
 
 use crate::ap_arch::ResponseCode;
@@ -84,7 +83,7 @@ impl<R> Ledger<R> {
     /// The AQIC that enables, of `stamp`, answered `code`.
     pub fn enabled(&mut self, code: ResponseCode, new: R, stamp: Stamp) -> Option<R> {
         if code == ResponseCode::NORMAL {
-            replace(&mut self.held, Some((new, stamp))).map(|(old, _)| old)
+            self.held.replace((new, stamp)).map(|(old, _)| old)
         } else {
             Some(new)
         }
