@@ -82,13 +82,16 @@ pub struct Config {
 }
 
 impl Config {
-    /// A machine of two CPUs and 1 GiB with the release kernel; `QEMU`, `GDB`
-    /// and `MODULE` in the environment are honoured.
+    /// A machine of two CPUs and 1 GiB with the release kernel; `QEMU`, `GDB`,
+    /// `MODULE` and `KERNEL` (`debug`) in the environment are honoured.
     pub fn new(name: impl Into<String>) -> Self {
         let set = |name| std::env::var_os(name).filter(|v| !v.is_empty());
         Self {
             name: name.into(),
-            flavour: Flavour::Release,
+            flavour: match set("KERNEL") {
+                Some(kernel) if kernel == Flavour::Debug.name() => Flavour::Debug,
+                _ => Flavour::Release,
+            },
             smp: 2,
             memory_mib: 1024,
             driver: set("MODULE").map_or(Driver::None, |m| Driver::File(m.into())),
@@ -99,7 +102,7 @@ impl Config {
             icount: false,
             gdb: set("GDB").is_some(),
             qemu: set("QEMU").map(PathBuf::from),
-            boot_limit: Duration::from_secs(120),
+            boot_limit: Duration::from_secs(300),
         }
     }
 

@@ -21,12 +21,11 @@ pub const CATALOGUE: &[Weakness] = &[
         number: 2,
         found: RUN,
         defect: "a queue that was filtered keeps a pointer to the mdev it was unassigned from",
-        proof: Proof::Ours {
-            why: "to be shown by a nightly test on a kernel with KASAN",
-            tests: &[
-                "driver::weaknesses::kasan::w02_a_removed_mdev_is_not_touched",
-                "logic::random::histories_keep_the_invariants",
-            ],
+        proof: Proof::Both {
+            test: "driver::weaknesses::kasan::w02_a_removed_mdev_is_not_touched",
+            c: "KASAN: use after free",
+            rust: "nothing",
+            more: &["logic::random::histories_keep_the_invariants"],
         },
     },
     Weakness {

@@ -24,8 +24,9 @@ const B: &str = "62177883-f1bb-47f0-914d-32a22e3a8805";
 const APMASK: &str = "/sys/bus/ap/apmask";
 const UNBIND: &str = "/sys/bus/ap/drivers/vfio_ap/unbind";
 const BIND: &str = "/sys/bus/ap/drivers/vfio_ap/bind";
-/// What must happen, does within this time also on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+/// What must happen, does within this time also on a busy machine and with the
+/// debug kernel (`KERNEL=debug`).
+const LIMIT: Duration = Duration::from_secs(240);
 
 /// L1 with adapters 5 to 7 by domains 4 and 5, all queues vfio_ap's.
 fn boot(name: &str, driver: Driver) -> Machine {

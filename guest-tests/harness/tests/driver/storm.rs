@@ -118,5 +118,6 @@ fn everything_at_once_settles() {
     client.end().unwrap();
     one.remove().unwrap();
     two.remove().unwrap();
+    machine.check_leaks().unwrap();
     machine.shutdown().unwrap();
 }
