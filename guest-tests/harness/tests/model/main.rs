@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The AP device model under Linux: its auditor, its faults, its interrupts.
 
+mod faults;
 mod irq;
 mod isolation;
 
