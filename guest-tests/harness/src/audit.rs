@@ -11,6 +11,7 @@ use crate::machine::Machine;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 /// What becomes of the auditor's objections.
@@ -129,6 +130,49 @@ impl fmt::Display for Objection {
         }
         Ok(())
     }
+}
+
+/// A record of the streamed audit log, as far as it tells more than that it is
+/// one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Streamed {
+    /// Number of the record.
+    pub seq: u64,
+    /// Function code of PQAP, or `AP_OP_*` of `ap_device.h`.
+    pub op: u8,
+    /// `AP_ISSUER_*`.
+    pub issuer: u8,
+    /// The queue.
+    pub apqn: ap_arch::Apqn,
+    /// Message identifier.
+    pub psmid: u64,
+}
+
+/// Read what QEMU wrote to an audit stream: `ApAuditRecord` of `ap_device.h`,
+/// one after another, in big-endian byte order.
+///
+/// # Errors
+/// When the file cannot be read or does not end with a record.
+pub fn read_stream(file: &Path) -> Result<Vec<Streamed>, Error> {
+    const RECORD: usize = 64;
+    let name = file.display().to_string();
+    let bytes = std::fs::read(file).map_err(Error::host(name.clone()))?;
+    let (records, []) = bytes.as_chunks::<RECORD>() else {
+        return Err(Error::Transfer(format!("{name} ends within a record")));
+    };
+    let number = |r: &[u8; RECORD], at: usize, len: usize| {
+        let digits = r[at..at + len].iter();
+        digits.fold(0u64, |n, byte| n << 8 | u64::from(*byte))
+    };
+    let streamed = |r: &[u8; RECORD]| Streamed {
+        seq: number(r, 0, 8),
+        op: r[16],
+        issuer: r[17],
+        // two bytes
+        apqn: ap_arch::Apqn::from_qid(number(r, 20, 2) as u16),
+        psmid: number(r, 48, 8),
+    };
+    Ok(records.iter().map(streamed).collect())
 }
 
 impl Machine {

@@ -66,6 +66,9 @@ pub struct Config {
     pub topology: Option<PathBuf>,
     /// What becomes of violations of AP isolation.
     pub auditing: Auditing,
+    /// Write the whole audit log to `audit.log` among the logs, in the format of
+    /// [`crate::audit::read_stream`].
+    pub audit_stream: bool,
     /// Further words for the kernel's command line.
     pub append: String,
     /// A folder to offer as `/mnt/root`.
@@ -97,6 +100,7 @@ impl Config {
             driver: set("MODULE").map_or(Driver::None, |m| Driver::File(m.into())),
             topology: None,
             auditing: Auditing::Strict,
+            audit_stream: false,
             append: String::new(),
             root: None,
             icount: false,

@@ -92,6 +92,11 @@ pub(crate) fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Chil
     if config.audited() && config.auditing == Auditing::Strict {
         qemu.args(["-global", "ap-bridge.stop-at-violation=on"]);
     }
+    if config.audited() && config.audit_stream {
+        let file = path(&logs.join("audit.log")).replace(',', ",,");
+        qemu.args(["-chardev", &format!("file,id=audit,path={file}")]);
+        qemu.args(["-global", "ap-bridge.audit=audit"]);
+    }
     qemu.args([
         "-m",
         &format!("{}M", config.memory_mib),

@@ -4,6 +4,7 @@
 mod faults;
 mod irq;
 mod isolation;
+mod log;
 
 use harness::audit::{Entry, Mark};
 use harness::config::project_root;
