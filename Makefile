@@ -37,6 +37,7 @@ bench: ## measured figures, side by side, into target/bench.json
 	@$(STEPS) $(ALL_STEPS) $(ROOT_STEP)
 	@target/debug/l1 bench-boot
 	@target/debug/run-guest --bench 3
+	@target/debug/bench-queues
 	@target/debug/l1 bench-vmm
 	@target/debug/l1 bench-driver
 	@target/debug/bench-ap
