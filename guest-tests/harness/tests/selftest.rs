@@ -154,3 +154,20 @@ fn what_is_not_built_is_named_with_its_command() {
     };
     assert!(error.to_string().contains("/no/such/module.ko"), "{error}");
 }
+
+/// QEMU connects to us before its guest runs, and we to it as soon as it does:
+/// everything we connect to has to be there by then.
+#[test]
+fn a_qemu_is_reached_however_soon_we_are() {
+    for round in 0..20 {
+        let mut config = Config::new("selftest-sockets");
+        config.boot_limit = Duration::ZERO;
+        let Err(error) = Machine::boot(&config) else {
+            panic!("L1 booted in no time")
+        };
+        assert!(
+            matches!(error, Error::Deadline { .. }),
+            "round {round}: {error}"
+        );
+    }
+}
