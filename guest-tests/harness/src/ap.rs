@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! L1's own AP configuration changes, and Linux in L1 follows.
 //!
-//! Linux looks at its adapters when it is told that something changed, and
-//! otherwise once in a while. [`Complex::follow_events_only`] makes that while
-//! longer than anything here waits, so that what is seen is the event's doing.
+//! Linux looks at its adapters when an event tells it that something changed,
+//! and else once in a while. An event that comes while it looks is lost on it:
+//! `ap_bus_force_rescan` waits for the end of the scan and leaves it at that.
+//! So each change here waits for the scan before it to end, which is enough
+//! where nothing but these changes makes Linux scan.
 
 use crate::error::Error;
 use crate::machine::Machine;
@@ -77,13 +79,18 @@ pub struct Complex<'a> {
 }
 
 impl Complex<'_> {
-    /// Let Linux look by itself so rarely that only events make a difference.
+    /// How often Linux looks without being told: 5 to 120 seconds, as
+    /// `config_time_store` in `ap_bus.c` has it. With 120, what is seen within
+    /// our deadlines is the doing of events.
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn follow_events_only(&self) -> Result<(), Error> {
-        // Seconds; the most it takes (config_time_store in ap_bus.c).
-        store(self.machine, "/sys/bus/ap/config_time", "120")
+    pub fn scan_every(&self, seconds: u8) -> Result<(), Error> {
+        store(
+            self.machine,
+            "/sys/bus/ap/config_time",
+            &seconds.to_string(),
+        )
     }
 
     /// Make the change, on the adapter with this index where it is about one,
@@ -97,7 +104,7 @@ impl Complex<'_> {
         let line = format!(
             "cd /sys/bus/ap/devices
              is() {{ {{ read -r v <$1; }} 2>/dev/null && [ \"$v\" = $2 ]; }}
-             echo; until {}; do usleep 5000; done",
+             echo 1 >/sys/bus/ap/scans; echo; until {}; do usleep 5000; done",
             self.shown(change, *apid)
         );
         let argv = ["sh", "-c", &line].map(str::to_owned).to_vec();

@@ -40,7 +40,7 @@ fn main() -> Result<ExitCode> {
             .to_vec(),
         domains: vec![4, 5],
     };
-    complex.follow_events_only()?;
+    complex.scan_every(120)?;
     let mut times = [const { Vec::new() }; Change::ROUND.len()];
     for round in 0..rounds {
         for (change, times) in Change::ROUND.iter().zip(&mut times) {
