@@ -307,7 +307,9 @@ impl Machine {
         isolation
             .and_then(|()| self.check_kernel())
             .inspect_err(|e| keep(&self, None, &e.to_string()))?;
-        self.qmp(qapi::qmp::quit {})?;
+        // It acts at the closing brace and may be gone before it has read the
+        // rest of the line; what became of it, its end and its status tell.
+        let _ = self.qmp(qapi::qmp::quit {});
         loop {
             match self.life.recv_timeout(OFF_LIMIT) {
                 Ok(Life::Disconnected) => break,
