@@ -2,8 +2,7 @@
 //! Linux finds what the topology file says, no more and no less.
 
 use crate::topology::{Adapter, Mode};
-use crate::{LIMIT, boot, boot_config, shell, shipped, sysfs};
-use harness::Config;
+use crate::{boot, shell, shipped, sysfs};
 
 #[test]
 fn linux_finds_one_card() {
@@ -34,12 +33,9 @@ fn linux_finds_twelve_cards_by_sixteen_domains() {
 }
 
 #[test]
-#[ignore = "nightly: Linux needs minutes for 16,384 queues"]
-fn linux_finds_the_largest_it_uses_in_full() {
-    let mut config = Config::new("finds-largest");
-    config.topology = Some(shipped("largest"));
-    config.boot_limit = LIMIT;
-    let (machine, topology) = boot_config(&config);
+#[ignore = "nightly: 1,360 queues"]
+fn linux_finds_sixteen_cards_by_eighty_five_domains() {
+    let (machine, topology) = boot("finds-sixteen", shipped("sixteen-by-eighty-five"));
     sysfs::check(&machine, &topology);
     machine.shutdown().unwrap();
 }

@@ -17,8 +17,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use topology::Topology;
 
-/// What must happen, does within this time also on a busy machine, and with
-/// thousands of queues.
+/// What must happen, does within this time also on a busy machine, and with a
+/// thousand RSA operations.
 const LIMIT: Duration = Duration::from_secs(1800);
 
 /// The topology file of this name that the project ships.
