@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &[
     ("specification_exception", specification_exception),
     ("invalid_new_psw", invalid_new_psw),
     ("all_by_pint", all_by_pint),
+    ("csst_byte", csst_byte),
 ];
 
 fn intercepted(guest: &mut Guest, code: u16) -> Result<(), Failure> {
@@ -80,4 +81,36 @@ fn all_by_pint(guest: &mut Guest) -> Result<(), Failure> {
     guest.run_to_program_check(9)?;
     guest.sd().ictl = 0x2000_0000;
     intercepted(guest, 9)
+}
+
+fn csst_byte(guest: &mut Guest) -> Result<(), Failure> {
+    // CSST 0(2),0(4),6: swap a word (function code 0), store a byte at an odd
+    // address (storage characteristic 0); the parameter list is at 0x40000
+    let csst = [0xc862, 0x2000, 0x4000];
+    guest.regs[1] = 0x4_0000;
+    guest.regs[2] = DATA;
+    guest.regs[4] = DATA + 0x101;
+    guest.regs[6] = 0xaaaa_aaaa_1111_1111;
+    guest.put_u64(DATA as usize, 0x2222_2222_0000_0000);
+    guest.put_u64(0x4_0000, 0x3333_3333_0000_0000);
+    guest.put_u64(0x4_0010, 0x5c00_0000_0000_0000);
+    guest.program(&csst);
+    guest.run_to_end(3)?;
+    expect(
+        "what was found, in the right half",
+        guest.regs[6],
+        0xaaaa_aaaa_2222_2222u64,
+    )?;
+    guest.sd().psw_addr = CODE;
+    guest.run_to_end(3)?;
+    expect(
+        "swapped",
+        guest.get_u64(DATA as usize) >> 32,
+        0x3333_3333u64,
+    )?;
+    expect(
+        "stored",
+        guest.get_u64(DATA as usize + 0x100),
+        0x5c_0000_0000_0000u64,
+    )
 }
