@@ -1,16 +1,18 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Runs the SIE host: run.sh QEMU [SIE-HOST]. Prints KTAP; fails unless all
-# tests passed.
+# Runs the SIE host: run.sh QEMU [SIE-HOST [COMMAND-LINE]]. Prints KTAP; fails
+# unless all tests passed. LIMIT is in seconds; ACCEL replaces `-accel tcg`.
 set -euo pipefail
-qemu=${1:?usage: run.sh QEMU [SIE-HOST]}
+qemu=${1:?usage: run.sh QEMU [SIE-HOST [COMMAND-LINE]]}
 here=$(cd "$(dirname "$0")" && pwd)
 image=${2:-$here/../../target/s390x-unknown-none-softfloat/release/sie-host}
 
-ktap=$(timeout 60 "$qemu" -L /usr/share/qemu -nodefaults -display none \
-    -machine s390-ccw-virtio -accel tcg -cpu max,sief2=on -m 128M -smp 2 \
-    -chardev stdio,id=c -device sclpconsole,chardev=c -kernel "$image")
+read -ra accel <<< "${ACCEL:--accel tcg}"
+status=0
+ktap=$(timeout "${LIMIT:-60}" "$qemu" -L /usr/share/qemu -nodefaults -display none \
+    -machine s390-ccw-virtio "${accel[@]}" -cpu max,sief2=on -m 128M -smp 2 \
+    -chardev stdio,id=c -device sclpconsole,chardev=c -kernel "$image" -append "${3-}") || status=$?
 printf '%s\n' "$ktap"
 plan=$(sed -n 's/^1\.\.\([0-9]*\).*/\1/p' <<< "$ktap")
 passed=$(grep -c '^ok ' <<< "$ktap" || true)
-[ -n "$plan" ] && [ "$passed" -eq "$plan" ]
+[ "$status" -eq 0 ] && [ -n "$plan" ] && [ "$passed" -eq "$plan" ]

@@ -199,4 +199,25 @@ impl Guest {
         insn::load_control_1(asce);
         insn::purge_tlb();
     }
+
+    /// Lets the tables map host virtual 0, too, for guests without origin.
+    pub fn map_low(&mut self) {
+        self.storage.segment_table.0[0] = self.page_table();
+    }
+
+    /// Lets the tables map the page of a host fault as they should.
+    pub fn map_page(&mut self, teid: u64) {
+        let page = teid >> 12 & 0xff;
+        self.storage.page_table.0[page as usize] = self.host_address(page << 12);
+    }
+
+    /// A sum over all that the host has next to the state description and no
+    /// guest may change.
+    pub fn table_sum(&self) -> u64 {
+        let step = |sum: u64, value: u64| (sum ^ value).wrapping_mul(0x100_0000_01b3);
+        let bytes = self.storage.unused.iter().chain(&self.storage.table);
+        let sum = bytes.fold(0, |sum, &b| step(sum, u64::from(b)));
+        let segments = &self.storage.segment_table.0;
+        segments.iter().fold(sum, |sum, &entry| step(sum, entry))
+    }
 }

@@ -29,7 +29,8 @@ pub struct Storage {
     pub beyond: [u8; GUEST_SIZE],
     /// The state description.
     pub sd: StateDescription,
-    unused: [u8; 3584],
+    /// What follows it on its page.
+    pub unused: [u8; 3584],
     /// A page for tables that the state description names.
     pub table: [u8; 4096],
     /// Host page table.
@@ -154,7 +155,7 @@ pub fn sigp(cpu: u16, order: u8) -> u8 {
     unsafe {
         asm!("sigp 0,{0},0({1})", "ipm {2}", "srl {2},28",
              in(reg) u64::from(cpu), in(reg_addr) u64::from(order), out(reg) cc,
-             out("r1") _, options(nostack));
+             out("r0") _, out("r1") _, options(nostack));
     }
     (cc & 3) as u8
 }
@@ -193,4 +194,111 @@ pub fn invalidate_page(table: usize, address: u64) {
     // SAFETY: sets the invalid bit of an entry; callers pass a page table that
     // only SIE uses, and this program runs without DAT.
     unsafe { asm!("ipte {0},{1}", in(reg) table, in(reg) address, options(nostack)) }
+}
+
+/// Stores a word of the state description at `sd` while SIE may use it.
+pub fn disturb(sd: usize, offset: usize, value: u32) {
+    // SAFETY: as in `request`; `offset` is that of a word.
+    let word = unsafe { &*core::ptr::with_exposed_provenance::<AtomicU32>(sd + offset) };
+    word.store(value, Ordering::Relaxed);
+}
+
+/// Makes an entry of the host's page table valid again, for `frame`.
+pub fn validate_page(table: usize, page: u64, frame: u64) {
+    let entry = core::ptr::with_exposed_provenance_mut::<u64>(table + 8 * page as usize);
+    // SAFETY: the entry of a page table that only SIE uses.
+    unsafe { entry.write_volatile(frame) }
+}
+
+/// The command line.
+pub fn command_line() -> &'static [u8] {
+    const LENGTH: usize = 4096;
+    let address: *const [u8; LENGTH];
+    // SAFETY: takes the address of a symbol of entry.S.
+    unsafe { asm!("larl {}, command_line", out(reg) address) };
+    // SAFETY: the symbol has that length; only the loader writes there.
+    let bytes = unsafe { &*address };
+    let end = bytes.iter().position(|&b| b == 0).unwrap_or(LENGTH);
+    &bytes[..end]
+}
+
+/// Registers of the host that SIE saves and brings back.
+#[derive(PartialEq, Eq)]
+pub struct HostState {
+    control: [u64; 16],
+    prefix: u32,
+    clock_comparator: u64,
+    psw_mask: u64,
+}
+
+impl HostState {
+    /// As they are.
+    pub fn now() -> Self {
+        let mut control = [0u64; 16];
+        let mut prefix = 0u32;
+        let mut clock_comparator = 0u64;
+        let (high, low): (u64, u64);
+        // SAFETY: stores 128 bytes, into `control`.
+        unsafe {
+            asm!("stctg %c0,%c15,0({0})", in(reg_addr) control.as_mut_ptr(), options(nostack))
+        }
+        // SAFETY: stores 4 bytes, into `prefix`.
+        unsafe { asm!("stpx 0({0})", in(reg_addr) &raw mut prefix, options(nostack)) }
+        // SAFETY: stores 8 bytes, into `clock_comparator`.
+        unsafe { asm!("stckc 0({0})", in(reg_addr) &raw mut clock_comparator, options(nostack)) }
+        // SAFETY: changes the two registers only.
+        unsafe { asm!("epsw {0},{1}", out(reg) high, out(reg) low, options(nostack)) }
+        // without the condition code
+        let psw_mask = (high << 32 | low & 0xffff_ffff) & !(3 << 44);
+        Self {
+            control,
+            prefix,
+            clock_comparator,
+            psw_mask,
+        }
+    }
+}
+
+/// Storage of the host that nothing changes: a pattern in what is not used,
+/// the program and its constants, and the lowcore outside interruptions.
+pub struct Canary {
+    program: u64,
+}
+
+/// Unused storage that gets a pattern.
+const PATTERN: core::ops::Range<usize> = 32 << 20..64 << 20;
+
+impl Canary {
+    /// Stores the pattern.
+    pub fn plant() -> Self {
+        for at in PATTERN.step_by(8) {
+            // SAFETY: the machine has 128 MiB, and the program ends below 16.
+            unsafe {
+                core::ptr::with_exposed_provenance_mut::<u64>(at).write_volatile(!(at as u64))
+            }
+        }
+        Self { program: sums() }
+    }
+
+    /// Is all as it was?
+    pub fn intact(&self) -> bool {
+        let pattern = PATTERN.step_by(8).all(|at| fetch(at) == !(at as u64));
+        pattern && sums() == self.program
+    }
+}
+
+fn fetch(at: usize) -> u64 {
+    // SAFETY: an aligned doubleword of existing storage.
+    unsafe { core::ptr::with_exposed_provenance::<u64>(at).read_volatile() }
+}
+
+fn sums() -> u64 {
+    let end: usize;
+    // SAFETY: takes the address of a symbol of the linker script.
+    unsafe { asm!("larl {}, read_only_end", out(reg) end) };
+    let program = (0x1_0000..end).step_by(8);
+    let lowcore = (0x1a0..0x2000).step_by(8);
+    program.chain(lowcore).fold(0, |sum: u64, at| {
+        (sum ^ fetch(at)).wrapping_mul(0x100_0000_01b3)
+    })
 }

@@ -2,10 +2,13 @@
 //! A host without an operating system that runs guests under SIE and checks
 //! one rule of interpretive execution in each test. It prints KTAP.
 //!
+//! With `fuzz=SEED,ROUNDS` on the command line it runs random guests instead.
+//!
 //! `run.sh QEMU` runs it; it wants two CPUs and `-cpu max,sief2=on`.
 #![no_std]
 #![no_main]
 
+mod fuzz;
 mod guest;
 mod insn;
 mod intercept;
@@ -33,7 +36,13 @@ extern "C" fn sie_host_main() -> ! {
         storage::TESTS,
         request::TESTS,
     ];
+    let fuzz = fuzz::Options::parse(insn::command_line());
     if let Some((sccb, storage)) = insn::take_storage() {
+        if let Some(options) = fuzz {
+            let mut report = Report::start(sccb, 1);
+            fuzz::run(&mut report, &mut Guest::new(storage), &options);
+            insn::power_off()
+        }
         let mut report = Report::start(sccb, groups.iter().map(|g| g.len()).sum());
         let mut guest = Guest::new(storage);
         for (name, test) in groups.iter().copied().flatten() {

@@ -112,6 +112,8 @@ const _: () = {
 
 /// `cpuflags`: a z/Architecture guest.
 pub const CPUSTAT_ZARCH: u32 = 0x0000_0800;
+/// `cpuflags`: no guest storage origin and limit.
+pub const CPUSTAT_SM: u32 = 0x0000_0080;
 /// `cpuflags`: stop request.
 pub const CPUSTAT_STOP_INT: u32 = 0x0400_0000;
 /// `cpuflags`: I/O interruption request.
@@ -124,6 +126,8 @@ pub const ECB_HOSTPROTINT: u8 = 0x02;
 pub const ECB_SPECI: u8 = 0x08;
 /// `eca`: protection exceptions are interpreted.
 pub const ECA_PROTEXCI: u32 = 0x0000_2000;
+/// `eca`: MVPG is interpreted.
+pub const ECA_MVPGI: u32 = 0x0100_0000;
 /// `eca`: AP instructions are interpreted.
 pub const ECA_APIE: u32 = 0x0000_0008;
 
@@ -176,6 +180,17 @@ impl StateDescription {
             fac: 0,
             unused_1a4: [0; 0x5c],
         }
+    }
+
+    /// All of it.
+    pub fn from_bytes(bytes: &[u8; 512]) -> Self {
+        // SAFETY: integers only, of the same size, for which any bits are valid.
+        unsafe { core::mem::transmute_copy(bytes) }
+    }
+
+    /// Address of the host's entry of the source page of MVPG.
+    pub fn source_entry(&self) -> u64 {
+        self.param2.iter().fold(0, |v, &h| v << 16 | u64::from(h))
     }
 
     /// Program interruption code of an intercepted program interruption.

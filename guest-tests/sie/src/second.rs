@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The second CPU. It is started by SIGP restart and takes its work from here.
 
+use crate::fuzz::Rng;
 use crate::insn;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
@@ -20,6 +21,14 @@ static BITS: AtomicU32 = AtomicU32::new(0);
 
 const REQUEST: u32 = 0;
 const INVALIDATE: u32 = 1;
+const RACE: u32 = 2;
+
+/// What it does when racing: see [`race`].
+static TABLE: AtomicUsize = AtomicUsize::new(0);
+static ORIGIN: AtomicUsize = AtomicUsize::new(0);
+// Words, since a byte may get an odd address, which LARL cannot load.
+static GO: AtomicU32 = AtomicU32::new(0);
+static BUSY_RACING: AtomicU32 = AtomicU32::new(0);
 
 /// Lets it set `bits` in `cpuflags` of a state description once, after a
 /// delay in units of 4,096 TOD units, that is microseconds.
@@ -36,6 +45,38 @@ pub fn invalidate(table: u64) -> u8 {
     ADDRESS.store(table as usize, Ordering::Release);
     WORK.store(INVALIDATE, Ordering::Release);
     sigp(RESTART)
+}
+
+/// Lets it make random requests, change registers in the state description,
+/// and invalidate entries of the host's page table, whenever it may [`go`].
+pub fn race(sd: u64, table: u64, origin: u64, seed: u64) -> u8 {
+    GO.store(0, Ordering::Release);
+    BUSY_RACING.store(0, Ordering::Release);
+    ADDRESS.store(sd as usize, Ordering::Release);
+    TABLE.store(table as usize, Ordering::Release);
+    ORIGIN.store(origin as usize, Ordering::Release);
+    BITS.store(seed as u32, Ordering::Release);
+    WORK.store(RACE, Ordering::Release);
+    sigp(RESTART)
+}
+
+/// Lets the race go on.
+pub fn go() {
+    GO.store(1, Ordering::Release);
+}
+
+/// Stops the race, until it has stopped.
+pub fn pause() {
+    GO.store(0, Ordering::SeqCst);
+    while BUSY_RACING.load(Ordering::SeqCst) != 0 {}
+}
+
+/// Stops the CPU, until it has stopped.
+pub fn stop() -> bool {
+    const SENSE: u8 = 1;
+    let accepted = sigp(STOP) == 0;
+    while accepted && sigp(SENSE) != 1 {}
+    accepted
 }
 
 /// An order for it, repeated while it is busy. Returns the condition code.
@@ -58,10 +99,42 @@ extern "C" fn second_main() {
                 insn::invalidate_page(address, page << 12);
             }
         },
+        RACE => run_race(address),
         _ => {
             let end = insn::tod() + (u64::from(DELAY.load(Ordering::Acquire)) << 12);
             while insn::tod() < end {}
             insn::request(address, BITS.load(Ordering::Acquire));
+        }
+    }
+}
+
+/// Words of the state description that are read at entry, apart from those
+/// that judging the end of SIE depends on.
+const WORDS: [usize; 7] = [0x04, 0x6c, 0xa4, 0xac, 0xfc, 0x1a0, 0x108];
+
+fn run_race(sd: usize) {
+    let mut rng = Rng::new(u64::from(BITS.load(Ordering::Acquire)));
+    let table = TABLE.load(Ordering::Acquire);
+    let origin = ORIGIN.load(Ordering::Acquire) as u64;
+    loop {
+        // announced first, then looked at: pause() waits for it
+        BUSY_RACING.store(1, Ordering::SeqCst);
+        if GO.load(Ordering::SeqCst) == 0 {
+            BUSY_RACING.store(0, Ordering::Release);
+            while GO.load(Ordering::Acquire) == 0 {}
+            continue;
+        }
+        let page = rng.below(256);
+        match rng.below(8) {
+            0 => insn::request(sd, (1 + rng.below(7) as u32) << 24),
+            1 => insn::disturb(sd, rng.pick(&WORDS), rng.bits() as u32),
+            2 => insn::disturb(sd, 0x108 + 4 * rng.below(30) as usize, rng.bits() as u32),
+            3 => insn::invalidate_page(table, page << 12),
+            4 => insn::validate_page(table, page, origin + (page << 12)),
+            _ => {
+                let end = insn::tod() + rng.below(1 << 18);
+                while insn::tod() < end {}
+            }
         }
     }
 }
