@@ -99,6 +99,10 @@ second_cpu:
     aghi    %r15, -160
     larl    %r1, control_0
     lctlg   %c0, %c0, 0(%r1)
+    larl    %r1, control_1
+    lctlg   %c1, %c1, 0(%r1)
+    larl    %r1, never
+    sckc    0(%r1)
     brasl   %r14, second_main
     larl    %r1, disabled_wait
     lpswe   0(%r1)

@@ -86,6 +86,24 @@ pub fn run(sd: &mut StateDescription, regs: &mut [u64; 14]) -> u64 {
     unsafe { sie_run(sd, regs) }
 }
 
+/// [`run`] for a state description that the caller has been lent.
+pub fn run_at(sd: usize) -> u64 {
+    let sd = core::ptr::with_exposed_provenance_mut(sd);
+    let mut regs = [0; 14];
+    // SAFETY: as in `run`; the lender does not use `sd` until this returns.
+    unsafe { sie_run(sd, &raw mut regs) }
+}
+
+/// Sets the CPU timer and looks at it.
+pub fn cpu_timer_after(value: u64) -> u64 {
+    let mut timer = value;
+    // SAFETY: fetches 8 bytes from `timer`; its interruptions are disabled.
+    unsafe { asm!("spt 0({0})", in(reg_addr) &raw const timer, options(nostack)) }
+    // SAFETY: stores 8 bytes into `timer`.
+    unsafe { asm!("stpt 0({0})", in(reg_addr) &raw mut timer, options(nostack)) }
+    timer
+}
+
 /// SIE at an address where no state description can be. Returns the program
 /// interruption code.
 pub fn probe(address: u64) -> u64 {

@@ -18,6 +18,8 @@ pub const TESTS: &[Test] = &[
     ("host_interruption", host_interruption),
     ("request_from_other_cpu", request_from_other_cpu),
     ("orders_while_tables_change", orders_while_tables_change),
+    ("stop_while_guest_runs", stop_while_guest_runs),
+    ("host_cpu_timer", host_cpu_timer),
 ];
 
 /// BRC to itself
@@ -124,4 +126,48 @@ fn orders_while_tables_change(guest: &mut Guest) -> Result<(), Failure> {
         expect("SIGP stop", second::sigp(second::STOP), 0u8)?;
     }
     Ok(())
+}
+
+/// Some microseconds.
+fn delay(microseconds: u64) {
+    let end = insn::tod() + microseconds * 4096;
+    while insn::tod() < end {}
+}
+
+fn stop_while_guest_runs(guest: &mut Guest) -> Result<(), Failure> {
+    guest.put_code(CODE, &LOOP);
+    guest.sd().psw_addr = CODE;
+    expect("SIGP restart", second::run_guest(guest.sd_address()), 0u8)?;
+    for round in 0..20 {
+        delay(100 * round);
+        expect("SIGP stop", second::stop(), true)?;
+        // a stopped CPU has left the guest without an interception
+        expect("icptcode", guest.sd().icptcode, 0u8)?;
+        expect("PSW in the loop", guest.sd().psw_addr, CODE)?;
+        expect(
+            "SIE has not ended",
+            second::ended() == second::RUNNING,
+            true,
+        )?;
+        expect("SIGP start", second::sigp(second::START), 0u8)?;
+    }
+    insn::request(guest.sd_address() as usize, CPUSTAT_STOP_INT);
+    while second::ended() == second::RUNNING {}
+    expect("interception", guest.sd().icptcode, 0x28u8)?;
+    expect("SIGP stop", second::stop(), true)?;
+
+    guest.sd().cpuflags = CPUSTAT_ZARCH;
+    guest.sd().icptcode = 0;
+    expect("SIGP restart", second::run_guest(guest.sd_address()), 0u8)?;
+    delay(2000);
+    expect("reset", second::stop_by(second::CPU_RESET), true)?;
+    expect("PSW in the loop", guest.sd().psw_addr, CODE)
+}
+
+fn host_cpu_timer(_: &mut Guest) -> Result<(), Failure> {
+    // a timer that has run out stays negative, for the host as well
+    let before = 1u64.wrapping_neg() << 20;
+    let after = insn::cpu_timer_after(before);
+    expect("negative", (after as i64) < 0, true)?;
+    expect("counts down", after <= before, true)
 }

@@ -8,6 +8,10 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 /// SIGP orders.
 pub const STOP: u8 = 5;
 /// See [`STOP`].
+pub const START: u8 = 4;
+/// See [`STOP`].
+pub const CPU_RESET: u8 = 12;
+/// See [`STOP`].
 pub const RESTART: u8 = 6;
 /// SIGP condition code: the CPU is still at another order.
 pub const BUSY: u8 = 2;
@@ -22,6 +26,11 @@ static BITS: AtomicU32 = AtomicU32::new(0);
 const REQUEST: u32 = 0;
 const INVALIDATE: u32 = 1;
 const RACE: u32 = 2;
+const GUEST: u32 = 3;
+
+/// While the second CPU runs a guest.
+pub const RUNNING: usize = usize::MAX;
+static ENDED: AtomicUsize = AtomicUsize::new(RUNNING);
 
 /// What it does when racing: see [`race`].
 static TABLE: AtomicUsize = AtomicUsize::new(0);
@@ -73,8 +82,27 @@ pub fn pause() {
 
 /// Stops the CPU, until it has stopped.
 pub fn stop() -> bool {
+    stop_by(STOP)
+}
+
+/// Lets it run the guest of a state description, which is lent to it until
+/// [`ended`] says otherwise or the CPU is stopped.
+pub fn run_guest(sd: u64) -> u8 {
+    ENDED.store(RUNNING, Ordering::Release);
+    ADDRESS.store(sd as usize, Ordering::Release);
+    WORK.store(GUEST, Ordering::Release);
+    sigp(RESTART)
+}
+
+/// How the guest of [`run_guest`] ended, or [`RUNNING`].
+pub fn ended() -> usize {
+    ENDED.load(Ordering::Acquire)
+}
+
+/// An order that stops the CPU; returns when it has stopped.
+pub fn stop_by(order: u8) -> bool {
     const SENSE: u8 = 1;
-    let accepted = sigp(STOP) == 0;
+    let accepted = sigp(order) == 0;
     while accepted && sigp(SENSE) != 1 {}
     accepted
 }
@@ -100,6 +128,7 @@ extern "C" fn second_main() {
             }
         },
         RACE => run_race(address),
+        GUEST => ENDED.store(insn::run_at(address) as usize, Ordering::Release),
         _ => {
             let end = insn::tod() + (u64::from(DELAY.load(Ordering::Acquire)) << 12);
             while insn::tod() < end {}
