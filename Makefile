@@ -14,10 +14,10 @@ L1_STEPS := $(SETUP) $(QEMU_STEPS) $(LINUX_STEPS) kernel=scripts/kernel.sh\ rele
 GUEST_STEPS := kernel-guest=scripts/kernel.sh\ guest guest=scripts/guest-initramfs.sh
 ALL_STEPS := $(L1_STEPS) $(GUEST_STEPS)
 # What the nightly tests and the benchmarks run in Debian's s390x userland.
-ROOT_STEP := "l1-root=scripts/l1-root.sh s390-tools mdevctl openssl kmod qemu-system-s390x"
+ROOT_STEP := "l1-root=scripts/l1-root.sh s390-tools mdevctl openssl kmod qemu-system-s390x linux-image-s390x"
 
 .PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug l1-debian \
-	l1-shell l1-run l1-root run-guest test check bench nightly clean
+	l1-shell l1-run l1-root run-guest test check bench nightly kvm-selftests clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -42,12 +42,17 @@ bench: ## measured figures, side by side, into target/bench.json
 	@target/debug/l1 bench-driver
 	@target/debug/bench-ap
 
-nightly: ## test, and what needs more: the debug kernel, Debian's kernel and tools
+nightly: ## test, and what needs more: debug kernel, Debian's kernel and tools, KVM selftests
 	@$(STEPS) $(ALL_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
 	  module-debug=scripts/module.sh\ debug kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP)
 	@NIGHTLY=1 scripts/test.sh
 	@scripts/loom.sh
 	@scripts/mutants.sh
+	@scripts/kvm-selftests.sh run
+
+kvm-selftests: ## the kernel's own KVM selftests, built from the pinned source, in L1
+	@$(STEPS) $(L1_STEPS)
+	@scripts/kvm-selftests.sh run
 
 setup: ## install Debian packages, bindgen and meson
 	@$(STEPS) $(SETUP)
