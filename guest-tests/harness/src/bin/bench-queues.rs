@@ -58,7 +58,7 @@ fn boot(name: &str, adapters: u8, domains: u8, words: &str) -> Result<Machine> {
     config.append = words.to_owned();
     config.boot_limit = LIMIT;
     let machine = Machine::boot(&config)?;
-    mdev::wait_for_bus(&machine)?;
+    mdev::wait_for_bus(&machine, LIMIT)?;
     mdev::store(&machine, "/sys/bus/ap/config_time", "120")?;
     Ok(machine)
 }
