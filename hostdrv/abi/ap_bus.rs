@@ -87,18 +87,19 @@ static IDS: Ids = Ids([
     queue_type(bindings::AP_DEVICE_TYPE_CEX6),
     queue_type(bindings::AP_DEVICE_TYPE_CEX7),
     queue_type(bindings::AP_DEVICE_TYPE_CEX8),
-    bindings::ap_device_id {
-        match_flags: 0,
-        dev_type: 0,
-        driver_info: 0,
-    },
+    END,
 ]);
+
+/// The end of a list, and what entries do not set: Linux 7.3 has no
+/// `driver_info`.
+// SAFETY: The structure is made of integers.
+const END: bindings::ap_device_id = unsafe { core::mem::zeroed() };
 
 const fn queue_type(dev_type: u32) -> bindings::ap_device_id {
     bindings::ap_device_id {
         match_flags: bindings::AP_DEVICE_ID_MATCH_QUEUE_TYPE as _,
         dev_type: dev_type as u8,
-        driver_info: 0,
+        ..END
     }
 }
 

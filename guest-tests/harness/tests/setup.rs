@@ -37,8 +37,11 @@ impl Tree {
 
     /// `scripts/steps.sh` with these steps.
     fn steps(&self, steps: &[&str]) -> Command {
-        let mut command = self.command("bash");
-        command.arg("scripts/steps.sh").args(steps);
+        // Whoever runs us may ignore Ctrl-C, and children inherit that.
+        let mut command = self.command("env");
+        command
+            .args(["--default-signal=INT", "bash", "scripts/steps.sh"])
+            .args(steps);
         command
     }
 
