@@ -56,6 +56,7 @@ fn under_load(config: &Config) -> (Machine, u64, Vec<Entry>) {
 }
 
 #[test]
+#[ignore = "nightly: another queue's interrupt can let Linux take the reply first"]
 fn every_reply_interrupts_under_load() {
     let (machine, interrupts, entries) = under_load(&config("irq"));
     assert_eq!(shell(&machine, "cat /sys/bus/ap/ap_interrupts").trim(), "1");
