@@ -71,8 +71,6 @@ pub fn run() -> Result<()> {
                     port.send(&Event::FileDone { id, result })?;
                 }
             }
-            // Process 1 flushes and powers off when the agent ends.
-            Request::PowerOff => return Ok(()),
         }
     }
 }

@@ -294,8 +294,7 @@ impl Machine {
 
     /// End the machine and check that all was well.
     ///
-    /// QEMU is told to quit: L1 keeps nothing, and its own power-off has hung
-    /// now and then on a busy build machine (docs/status.md).
+    /// QEMU is told to quit: L1 has nothing to keep.
     ///
     /// # Errors
     /// The kernel's complaints, or that QEMU does not end.

@@ -106,7 +106,11 @@ mod tests {
     #[test]
     fn a_cut_frame_is_told_from_a_closed_stream() {
         let mut wire = Vec::new();
-        send(&mut wire, &Request::PowerOff).unwrap();
+        let request = Request::Stdin {
+            id: 1,
+            data: Vec::new(),
+        };
+        send(&mut wire, &request).unwrap();
         let cut = &wire[..wire.len() - 1];
         assert!(matches!(
             receive::<Request>(&mut &cut[..]),

@@ -82,8 +82,6 @@ pub enum Request {
         /// Whether these are the last ones.
         last: bool,
     },
-    /// Flush file systems and power the machine off.
-    PowerOff,
 }
 
 /// A command for [`Request::Exec`].

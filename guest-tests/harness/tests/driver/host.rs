@@ -3,13 +3,12 @@
 //! `explain` tells what that takes away.
 
 use crate::{
-    A, APMASK, B, BIND, LIMIT, UNBIND, boot, domains, set, shell, wait_for, wait_for_card,
+    A, APMASK, B, BIND, LIMIT, UNBIND, add_adapter, boot, domains, remove_adapter, set, shell,
+    wait_for, wait_for_card,
 };
 use harness::guest::{Guest, Kind, Sees};
 use harness::mdev::{Mdev, Resource, store};
 use harness::{Driver, Machine};
-use qapi::qmp::{device_add, device_del};
-use serde_json::json;
 
 /// The host, the guest, and what both must agree on.
 struct Observer<'a> {
@@ -58,17 +57,9 @@ fn a_guest_follows_its_host() {
     domains(&machine, "4,5", "4,5,7");
     observer.expect(&[5, 6], &[4, 5], &[4, 7], &[]);
 
-    let id = "ap06".to_owned();
-    machine.qmp(device_del { id: id.clone() }).unwrap();
+    remove_adapter(&machine);
     observer.expect(&[5], &[4, 5], &[4, 7], &["adapter 06 not-in-host"]);
-    let arguments = json!({"apid": 6, "mode": "ep11"});
-    let command = device_add {
-        driver: "ap-cex".to_owned(),
-        id: Some(id),
-        bus: None,
-        arguments: arguments.as_object().cloned().unwrap(),
-    };
-    machine.qmp(command).unwrap();
+    add_adapter(&machine);
     observer.expect(&[5, 6], &[4, 5], &[4, 7], &[]);
 
     // An adapter that is off or has failed stays the guest's, who is told so

@@ -14,7 +14,8 @@ mod weaknesses;
 use harness::config::project_root;
 use harness::mdev::Mdev;
 use harness::{Config, Driver, Exit, Machine, mdev, qmp};
-use qapi::qmp::qom_set;
+use qapi::qmp::{device_add, device_del, qom_set};
+use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// Names of the matrix devices.
@@ -88,6 +89,24 @@ fn domains(machine: &Machine, usage: &str, control: &str) {
     let command = qmp::ApSetDomains {
         usage: Some(usage.to_owned()),
         control: Some(control.to_owned()),
+    };
+    machine.qmp(command).unwrap();
+}
+
+/// Take adapter 6 out of the machine.
+fn remove_adapter(machine: &Machine) {
+    let id = "ap06".to_owned();
+    machine.qmp(device_del { id }).unwrap();
+}
+
+/// Put adapter 6 into the machine.
+fn add_adapter(machine: &Machine) {
+    let arguments = json!({"apid": 6, "mode": "ep11"});
+    let command = device_add {
+        driver: "ap-cex".to_owned(),
+        id: Some("ap06".to_owned()),
+        bus: None,
+        arguments: arguments.as_object().cloned().unwrap(),
     };
     machine.qmp(command).unwrap();
 }

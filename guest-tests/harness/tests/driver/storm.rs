@@ -2,13 +2,11 @@
 //! Many at once: writes to mdevs, edits of the AP bus's masks, binds and
 //! unbinds, and changes of the host's configuration.
 
-use crate::{A, APMASK, B, LIMIT, boot, domains, shell, wait_for};
+use crate::{A, APMASK, B, LIMIT, add_adapter, boot, domains, remove_adapter, shell, wait_for};
 use harness::mdev::{Mdev, store};
 use harness::vfio::VfioClient;
 use harness::{Driver, Exit, Machine};
 use l1_protocol::{Command, Event};
-use qapi::qmp::{device_add, device_del};
-use serde_json::json;
 
 /// Runs the loops at once, and waits for all of them. What is refused on the
 /// way depends on who comes first, and does not matter.
@@ -75,17 +73,9 @@ fn everything_at_once_settles() {
         || {
             for _ in 0..4 {
                 domains(&machine, "4", "4");
-                let id = "ap06".to_owned();
-                machine.qmp(device_del { id: id.clone() }).unwrap();
+                remove_adapter(&machine);
                 domains(&machine, "4,5", "4,5,7");
-                let arguments = json!({"apid": 6, "mode": "ep11"});
-                let command = device_add {
-                    driver: "ap-cex".to_owned(),
-                    id: Some(id),
-                    bus: None,
-                    arguments: arguments.as_object().cloned().unwrap(),
-                };
-                machine.qmp(command).unwrap();
+                add_adapter(&machine);
             }
         },
     );
