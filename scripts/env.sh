@@ -37,10 +37,10 @@ pinned_sha256() {
 }
 
 # key FILE...: one hash over names and contents, for "has anything changed?".
-# Folders count with all that git would track in them.
+# Folders count with all that git would track in them, but for what is deleted.
 key() {
-  (cd "$ROOT" && git ls-files -co --exclude-standard -z -- "$@" | sort -z |
-    xargs -0 -r sha256sum 2>/dev/null | sha256sum | cut -c1-16)
+  (cd "$ROOT" && git ls-files -co --exclude-standard -z -- "$@" | sort -zu |
+    { xargs -0 -r sha256sum 2>/dev/null || true; } | sha256sum | cut -c1-16)
 }
 
 # up_to_date STAMP KEY: true when the last complete run had the same key.
