@@ -35,9 +35,10 @@ else
   "$ROOT/scripts/qemu-tree.sh" export "$SRC"
 fi
 
-# The device model: its own target folder, since QEMU wants panic=abort.
-"$CARGO" build --manifest-path "$ROOT/Cargo.toml" --locked -p ap-device --profile qemu --target-dir "$BUILD/ap-device"
-rsync -c "$BUILD/ap-device/qemu/libap_device.a" "$ROOT/qemu-patches/ap-device/include/ap_device.h" \
+# The device model: its own target folder, since QEMU wants panic=abort. Not in
+# the cache: cargo takes what another checkout built later for its own.
+"$CARGO" build --manifest-path "$ROOT/Cargo.toml" --locked -p ap-device --profile qemu --target-dir "$OUTPUT/build/ap-device"
+rsync -c "$OUTPUT/build/ap-device/qemu/libap_device.a" "$ROOT/qemu-patches/ap-device/include/ap_device.h" \
   "$SRC/subprojects/ap-device/"
 
 mkdir -p "$BLD"

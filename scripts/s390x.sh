@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Builds the s390x programs that run in L1 and L2: static, with the standard
 # library built from source where no ready-made one is installed.
+# Not in the cache: cargo takes what another checkout built later for its own.
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 use_rust
@@ -13,13 +14,13 @@ export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-stat
 export RUSTC_BOOTSTRAP=1
 
 cargo_build "agent, VFIO client and apvmm" --release -Zbuild-std=std,panic_abort --target $HOSTED \
-  --target-dir "$BUILD/s390x" -p l1-agent -p apvmm
+  --target-dir "$OUTPUT/build/s390x" -p l1-agent -p apvmm
 
 # Bare metal, which needs core alone: the probe, and the host that tests SIE.
-CARGO_TARGET_DIR=$BUILD/s390x "$ROOT/guest-tests/bare-metal/build.sh"
+CARGO_TARGET_DIR=$OUTPUT/build/s390x "$ROOT/guest-tests/bare-metal/build.sh"
 
 # What the agent mounts as /mnt/host in L1.
 mkdir -p "$OUTPUT/s390x" "$OUTPUT/share"
-rsync -c "$BUILD/s390x/$HOSTED/release/l1-agent" "$OUTPUT/s390x/"
-rsync -c "$BUILD/s390x/$HOSTED/release/"{apvmm,vfio-client,zcrypt} \
-  "$BUILD/s390x/s390x-unknown-none-softfloat/release/"{probe,sie-host} "$OUTPUT/share/"
+rsync -c "$OUTPUT/build/s390x/$HOSTED/release/l1-agent" "$OUTPUT/s390x/"
+rsync -c "$OUTPUT/build/s390x/$HOSTED/release/"{apvmm,vfio-client,zcrypt} \
+  "$OUTPUT/build/s390x/s390x-unknown-none-softfloat/release/"{probe,sie-host} "$OUTPUT/share/"
