@@ -329,6 +329,23 @@ impl Machine {
         self.check_kernel()
     }
 
+    /// Reset the machine, as its operator would, and wait for the agent of the
+    /// new boot. What was running in L1 is gone and tells nothing any more.
+    ///
+    /// # Errors
+    /// How QEMU or the kernel failed.
+    pub fn reset(&mut self, limit: Duration) -> Result<(), Error> {
+        // QEMU is started to end instead, so that a crashed kernel is noticed.
+        self.qmp(qapi::qmp::set_action {
+            reboot: Some(qapi::qmp::RebootAction::reset),
+            shutdown: None,
+            panic: None,
+            watchdog: None,
+        })?;
+        self.qmp(qapi::qmp::system_reset {})?;
+        self.wait_ready(limit).map(drop)
+    }
+
     /// Kill QEMU, as a machine that loses power.
     pub fn kill_qemu(&mut self) {
         if let Some(qemu) = &mut self.qemu {

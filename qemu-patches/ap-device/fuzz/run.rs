@@ -121,7 +121,8 @@ pub fn instructions(data: &[u8]) {
         let spec = AdapterSpec::new(Apid::new(apid), mode);
         ap.add_adapter(now, spec).expect("free");
     }
-    ap.set_domains(now, Aqm::from_first_16(0xe000), Adm::EMPTY);
+    ap.set_domains(now, Aqm::from_first_16(0xe000), Adm::EMPTY)
+        .unwrap();
     while !choices.0.is_empty() {
         step(&mut ap, &mut now, &mut choices);
         check(&mut ap, now);
@@ -179,7 +180,7 @@ fn step(ap: &mut Ap, now: &mut Ns, choices: &mut Choices<'_>) {
         }
         14 => {
             let aqm = Aqm::from_bytes(choices.mask());
-            ap.set_domains(*now, aqm, Adm::EMPTY);
+            ap.set_domains(*now, aqm, Adm::EMPTY).unwrap();
         }
         _ => match choices.byte() % 3 {
             0 => ap.reset(*now, ResetKind::Subsystem),

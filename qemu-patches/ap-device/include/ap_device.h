@@ -79,7 +79,7 @@
 extern "C" {
 #endif
 
-#define AP_DEVICE_ABI 1
+#define AP_DEVICE_ABI 2
 
 /* One AP complex. Opaque. */
 typedef struct ApModel ApModel;
@@ -342,10 +342,11 @@ int ap_device_set_checkstop(ApModel *ap, uint64_t now, uint8_t apid, bool on);
 
 /*
  * Usage and control domains of the machine, both at once. Queues of usage
- * domains that go away lose their contents.
+ * domains that go away lose their contents. Returns 0, or -1 with a message and
+ * no change when a domain is above the machine's highest.
  */
-void ap_device_set_domains(ApModel *ap, uint64_t now, const uint8_t aqm[32],
-                           const uint8_t adm[32]);
+int ap_device_set_domains(ApModel *ap, uint64_t now, const uint8_t aqm[32],
+                          const uint8_t adm[32], char *err, size_t err_len);
 
 /* The configuration as QCI shows it to the host. */
 void ap_device_get_masks(const ApModel *ap, uint8_t apm[32], uint8_t aqm[32],

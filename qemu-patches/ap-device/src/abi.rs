@@ -5,7 +5,7 @@
 use core::mem::{align_of, size_of};
 
 /// Number of the interface; see the header on stability.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// Longest message in either direction.
 pub const MAX_MESSAGE: usize = 65536;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Adapters: mode, generation, and what TAPQ says about their queues.
 
-use ap_arch::{ApFunctions, Apid, Generation, QactInfo, TapqInfo};
+use ap_arch::{ApFunctions, Apid, Apqi, Generation, QactInfo, TapqInfo};
 use serde::Deserialize;
 
 use crate::engine::{self, Engine, Identity};
@@ -104,10 +104,10 @@ impl Adapter {
     }
 
     /// GR2 of TAPQ. Without the T bit the function half is not told.
-    pub(crate) fn tapq_info(&self, t: bool) -> TapqInfo {
+    pub(crate) fn tapq_info(&self, t: bool, nd: Apqi) -> TapqInfo {
         let info = TapqInfo::default()
             .with_device_type(self.spec.generation.device_type())
-            .with_nd(u8::MAX)
+            .with_nd(nd.get())
             .with_ml(ML)
             .with_depth(DEPTH);
         if t {

@@ -32,6 +32,12 @@ pub enum ChangeError {
     /// There is no such adapter.
     #[error("there is no adapter {0}")]
     NoAdapter(Apid),
+    /// The APID is above the machine's highest.
+    #[error("the machine has no adapter {} and none above {}", .0.get(), .1.get())]
+    AboveNa(Apid, Apid),
+    /// The domain is above the machine's highest.
+    #[error("the machine has no domain {} and none above {}", .0.get(), .1.get())]
+    AboveNd(Apqi, Apqi),
 }
 
 /// How much a reset resets.
@@ -77,6 +83,7 @@ impl Ap {
         if self.adapters.contains_key(&spec.apid) {
             return Err(ChangeError::Taken(spec.apid));
         }
+        self.limits.check_adapter(spec.apid)?;
         self.plug(spec);
         self.changed(What::Added, spec.apid);
         Ok(())
@@ -147,11 +154,12 @@ impl Ap {
     }
 
     /// Sets usage and control domains.
-    pub fn set_domains(&mut self, now: Ns, aqm: Aqm, adm: Adm) -> Change {
+    pub fn set_domains(&mut self, now: Ns, aqm: Aqm, adm: Adm) -> Result<Change, ChangeError> {
         self.poll(now);
         if (aqm, adm) == (self.matrix.aqm, self.matrix.adm) {
-            return Change::Already;
+            return Ok(Change::Already);
         }
+        self.limits.check_domains(aqm, adm)?;
         let gone = self.matrix.aqm.and_not(aqm);
         self.set_masks(aqm, adm);
         for apqi in gone.iter() {
@@ -160,7 +168,7 @@ impl Ap {
             }
         }
         self.changed(What::Domains, Apid::default());
-        Change::Done
+        Ok(Change::Done)
     }
 
     /// Resets all queues at once, as good as a completed ZAPQ of each: nothing

@@ -31,6 +31,7 @@ pub mod engine;
 mod fault;
 pub mod ffi;
 mod insn;
+mod limits;
 mod model;
 #[cfg(feature = "mutants")]
 mod mutant;
@@ -46,6 +47,7 @@ pub use change::{AdapterState, Change, ChangeError, ResetKind};
 pub use context::{Context, Facilities, Guest, Issuer, Owner};
 pub use effect::{Effect, Indicator};
 pub use fault::{Act, Fault, FaultId, Listener, Scope, Trigger};
+pub use limits::Limits;
 pub use model::{Ap, QueueView, Tunables};
 #[cfg(feature = "mutants")]
 pub use mutant::Mutant;

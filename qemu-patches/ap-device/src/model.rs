@@ -14,7 +14,7 @@ use crate::effect::Effects;
 use crate::fault::Faults;
 use crate::queue::{Message, Queue};
 use crate::topology::Topology;
-use crate::{AdapterSpec, Effect, Fault, FaultId, Ns, Owner};
+use crate::{AdapterSpec, Effect, Fault, FaultId, Limits, Ns, Owner};
 
 /// How long things take when no fault says otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +66,7 @@ pub struct Ap {
     plugs: u64,
     pub(crate) adapters: BTreeMap<Apid, Adapter>,
     pub(crate) matrix: Matrix,
+    pub(crate) limits: Limits,
     /// Queues that were ever used; see [`Queue`] on why they stay.
     pub(crate) queues: BTreeMap<Apqn, Queue>,
     /// When which queue has something to do.
@@ -91,6 +92,7 @@ impl Ap {
             plugs: 0,
             adapters: BTreeMap::new(),
             matrix: Matrix::EMPTY,
+            limits: Limits::default(),
             queues: BTreeMap::new(),
             agenda: BTreeSet::new(),
             faults: Faults::default(),
@@ -106,6 +108,7 @@ impl Ap {
     /// An AP complex as a topology describes it.
     pub fn with_topology(topology: &Topology, seed: u64) -> Self {
         let mut ap = Self::new(seed);
+        ap.limits = topology.limits;
         for &spec in &topology.adapters {
             ap.plug(spec);
         }

@@ -359,7 +359,7 @@ fn refusals() {
 fn control_domains() {
     let mut m = machine();
     let adm = [6, 0x47].map(Apqi::new).into_iter().collect();
-    m.ap.set_domains(m.now, m.ap.matrix().aqm, adm);
+    m.ap.set_domains(m.now, m.ap.matrix().aqm, adm).unwrap();
     let mut request = cca(b"XX", b"        ", &[], 6);
     assert_eq!(ask(&mut m, &request).unwrap_err(), 0x8a);
     request[88 + 7] = b'3';

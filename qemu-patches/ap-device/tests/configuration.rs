@@ -125,17 +125,49 @@ fn domains_come_and_go() {
     load(&mut m, ACCEL);
     let matrix = m.ap.matrix();
     let less = matrix.aqm.without(ACCEL.apqi);
-    assert_eq!(m.ap.set_domains(m.now, less, matrix.adm), Change::Done);
+    assert_eq!(m.ap.set_domains(m.now, less, matrix.adm), Ok(Change::Done));
     assert_eq!(m.effects(), CHANGED);
     check_dead(&mut m, ACCEL, ResponseCode::NOT_AVAILABLE);
     assert_eq!(m.tapq(ACCEL2).code(), ResponseCode::NORMAL);
-    assert_eq!(m.ap.set_domains(m.now, less, matrix.adm), Change::Already);
+    assert_eq!(
+        m.ap.set_domains(m.now, less, matrix.adm),
+        Ok(Change::Already)
+    );
     assert_eq!(m.effects(), []);
     assert_eq!(
         m.ap.set_domains(m.now, matrix.aqm, matrix.adm),
-        Change::Done
+        Ok(Change::Done)
     );
     check_fresh(&mut m, ACCEL);
+}
+
+#[test]
+fn nothing_above_the_highest_numbers() {
+    let text = "max-adapter = 9\nmax-domain = 84\nusage-domains = [84]\n\
+                [[adapter]]\napid = 9\nmode = \"cca\"";
+    let topology = topology::Topology::parse(text).unwrap();
+    let mut ap = Ap::with_topology(&topology, 0);
+    let before = ap.matrix();
+    let now = Ns(0);
+
+    let adapter = ap.add_adapter(now, AdapterSpec::new(Apid::new(10), Mode::Cca));
+    let na = Apid::new(9);
+    assert_eq!(adapter, Err(ChangeError::AboveNa(Apid::new(10), na)));
+    let (high, nd) = (Apqi::new(85), Apqi::new(84));
+    let above = Err(ChangeError::AboveNd(high, nd));
+    let aqm = Aqm::of(high);
+    assert_eq!(ap.set_domains(now, aqm, before.adm), above);
+    assert_eq!(ap.set_domains(now, before.aqm, Adm::of(high)), above);
+    assert_eq!(ap.matrix(), before);
+    assert_eq!(ap.next_effect(), None);
+
+    let gr0 = PqapGr0::new(FunctionCode::Qci, Apqn::default());
+    let done = ap.pqap(&Context::host(now), gr0.0, 0, 0).unwrap();
+    let qci = Qci::from_bytes(&done.block.unwrap());
+    assert_eq!((qci.na, qci.nd), (9, 84));
+    let gr0 = PqapGr0::new(FunctionCode::Tapq, Apqn::new(na, nd)).with_t();
+    let done = ap.pqap(&Context::host(now), gr0.0, 0, 0).unwrap();
+    assert_eq!(TapqInfo(done.gr2.unwrap()).nd(), 84);
 }
 
 #[test]

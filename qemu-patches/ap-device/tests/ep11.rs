@@ -106,13 +106,14 @@ fn refusals() {
 fn control_domains() {
     let mut m = machine();
     let adm = [6, 0x47].map(Apqi::new).into_iter().collect();
-    m.ap.set_domains(m.now, m.ap.matrix().aqm, adm);
+    m.ap.set_domains(m.now, m.ap.matrix().aqm, adm).unwrap();
     let mut request = ep11(INFO, 6, &[3, 0]);
     assert_eq!(ask(&mut m, &request).unwrap_err(), 0x8a);
     request[88 + 5] = 0x80;
     let answer = ask(&mut m, &request).unwrap();
     assert_eq!(u32_at(data(&answer).unwrap(), 0), 6);
-    m.ap.set_domains(m.now, m.ap.matrix().aqm, Adm::EMPTY);
+    m.ap.set_domains(m.now, m.ap.matrix().aqm, Adm::EMPTY)
+        .unwrap();
     assert_eq!(ask(&mut m, &request).unwrap_err(), 0x8a);
 }
 

@@ -183,7 +183,8 @@ fn configuration() {
     assert_eq!(parse(c"0,2-3", &mut domains), 0);
     assert_eq!(parse(c"256", &mut domains), -1);
     assert_eq!(domains[0], 0xb0, "unchanged by the refused one");
-    unsafe { ap_device_set_domains(ap.0, 0, &domains, &domains) };
+    let set = unsafe { ap_device_set_domains(ap.0, 0, &domains, &domains, null_mut(), 0) };
+    assert_eq!(set, 0);
     let mut masks = [[0; 32]; 3];
     let [apm, aqm, adm] = &mut masks;
     unsafe { ap_device_get_masks(ap.0, apm, aqm, adm) };

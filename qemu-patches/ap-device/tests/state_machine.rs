@@ -172,7 +172,7 @@ fn run(m: &mut Machine, op: Op) -> Option<(u32, Option<u64>)> {
             } else {
                 aqm.without(apqi)
             };
-            m.ap.set_domains(now, aqm, adm);
+            m.ap.set_domains(now, aqm, adm).unwrap();
             return None;
         }
         Op::SubsystemReset => {

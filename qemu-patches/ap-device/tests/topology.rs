@@ -113,6 +113,19 @@ fn errors() {
             "control-domains = [\"1-300\"]",
             "line 1: control-domains: 300 is no domain",
         ),
+        (
+            "max-domain = 84\nusage-domains = [\"80-85\"]",
+            "line 2: usage-domains: 85 is above max-domain, 84",
+        ),
+        (
+            "max-domain = 84\nusage-domains = []\ncontrol-domains = [255]",
+            "line 3: control-domains: 255 is above max-domain, 84",
+        ),
+        (
+            "max-adapter = 5\n[[adapter]]\napid = 6\nmode = \"cca\"",
+            "line 3: apid: the machine has no adapter 6 and none above 5",
+        ),
+        ("max-domain = 256", "line 1: max-domain: "),
         ("domains = [1]", "line 1: domains: unknown field"),
         ("usage-domains = 1", "line 1: usage-domains: invalid type"),
         ("usage-domains = [1", "line 1: usage-domains: "),

@@ -47,7 +47,8 @@ fn main() -> Result<ExitCode> {
 
 /// L1 with that many EP11 adapters and usage domains.
 fn boot(name: &str, adapters: u8, domains: u8, words: &str) -> Result<Machine> {
-    let mut text = format!("usage-domains = [\"0-{}\"]\n", domains - 1);
+    let last = domains - 1;
+    let mut text = format!("usage-domains = [\"0-{last}\"]\nmax-domain = {last}\n");
     for apid in 0..adapters {
         writeln!(text, "[[adapter]]\napid = {apid}\nmode = \"ep11\"")?;
     }

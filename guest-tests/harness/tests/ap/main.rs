@@ -6,6 +6,7 @@ mod changes;
 mod debian;
 mod finds;
 mod node;
+mod refused;
 mod rsa;
 mod sysfs;
 mod tools;

@@ -93,8 +93,8 @@ fn wanted(topology: &Topology) -> Attributes {
         "ap_control_domain_mask",
         mask(topology.control.iter().copied()),
     );
-    bus("ap_max_adapter_id", "255".to_owned());
-    bus("ap_max_domain_id", "255".to_owned());
+    bus("ap_max_adapter_id", topology.max_adapter.to_string());
+    bus("ap_max_domain_id", topology.max_domain.to_string());
 
     for adapter in &topology.adapters {
         let mut add = |device: &str, name: &str, value: String| {

@@ -28,6 +28,8 @@ pub struct Topology {
     pub adapters: Vec<Adapter>,
     pub usage: Vec<u8>,
     pub control: Vec<u8>,
+    pub max_adapter: u8,
+    pub max_domain: u8,
 }
 
 impl Topology {
@@ -39,10 +41,13 @@ impl Topology {
             .get("control-domains")
             .map_or_else(|| usage.clone(), numbers);
         let adapters = table["adapter"].as_array().unwrap();
+        let max = |key| table.get(key).map_or(u8::MAX, byte);
         Self {
             adapters: adapters.iter().map(adapter).collect(),
             usage,
             control,
+            max_adapter: max("max-adapter"),
+            max_domain: max("max-domain"),
         }
     }
 
@@ -65,8 +70,11 @@ impl Adapter {
     }
 }
 
+fn byte(value: &toml::Value) -> u8 {
+    u8::try_from(value.as_integer().unwrap()).unwrap()
+}
+
 fn adapter(entry: &toml::Value) -> Adapter {
-    let byte = |value: &toml::Value| u8::try_from(value.as_integer().unwrap()).unwrap();
     Adapter {
         apid: byte(&entry["apid"]),
         mode: match entry["mode"].as_str().unwrap() {

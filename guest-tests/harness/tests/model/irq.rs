@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Replies interrupt Linux in L1, or are polled for, under load.
 
-use crate::{await_record, boot, clear, config, finish, inject, shell, start};
+use crate::{LIMIT, await_record, boot, clear, config, finish, inject, shell, start};
 use harness::audit::{Entry, Mark};
 use harness::mdev::store;
 use harness::{Config, Machine};
+use std::time::Duration;
 
 /// Readers that ask cards for their serial numbers, two or one request each
 /// time, and one that takes random numbers.
@@ -80,6 +81,40 @@ fn no_reply_interrupts_when_linux_polls() {
     assert_eq!(interrupts, 0);
     let entries = machine.audit(Mark::START, None).unwrap();
     assert_eq!((count(&entries, "aqic"), count(&entries, "irq")), (0, 0));
+    machine.shutdown().unwrap();
+}
+
+#[test]
+fn no_interrupt_comes_after_a_reset_of_the_machine() {
+    const DELAY: Duration = Duration::from_secs(3);
+    let mut machine = boot(&config("irq-machine-reset"));
+    let delay = DELAY.as_millis();
+    inject(
+        &machine,
+        &[
+            "apid = 6\non = \"reply\"\ndelay-ms = 200\ntimes = 1",
+            &format!("apid = 6\non = \"irq\"\ndelay-ms = {delay}\ntimes = 1"),
+        ],
+    );
+    let mark = machine.mark().unwrap();
+    let (reader, _events) = start(&machine, "cat /sys/bus/ap/devices/card06/serialnr");
+    let queue = await_record(&machine, mark, |e| e.op == "reply").apqn;
+    machine.client().end(reader);
+    machine.reset(LIMIT).unwrap();
+
+    let reset = await_record(&machine, mark, |e| {
+        e.op == "reset-done" && e.apqn == queue && e.length == 3
+    });
+    let due = reset.ns + u64::try_from(DELAY.as_nanos()).unwrap();
+    // A later time gets into the log when the bus looks at its queues again.
+    shell(&machine, "sleep 3; echo 1 >/sys/bus/ap/scans");
+    await_record(&machine, mark, |e| e.ns > due);
+    let entries = machine.audit(mark, Some(&queue)).unwrap();
+    let (before, after): (Vec<_>, Vec<_>) = entries.iter().partition(|e| e.seq < reset.seq);
+    assert!(before.iter().all(|e| e.op != "irq"), "{before:?}");
+    // Whoever interrupts has been told to by the new boot.
+    let unasked = after.iter().take_while(|e| e.op != "aqic");
+    assert_eq!(unasked.filter(|e| e.op == "irq").count(), 0, "{after:?}");
     machine.shutdown().unwrap();
 }
 

@@ -114,14 +114,18 @@ pub unsafe extern "C" fn ap_device_set_domains(
     now: u64,
     aqm: *const [u8; 32],
     adm: *const [u8; 32],
-) {
+    err: *mut c_char,
+    err_len: usize,
+) -> c_int {
     // SAFETY: a model from a constructor, used under the lock.
     let ap = unsafe { &mut *ap };
     // SAFETY: the caller's mask.
     let aqm = Aqm::from_bytes(unsafe { *aqm });
     // SAFETY: the caller's mask.
     let adm = Adm::from_bytes(unsafe { *adm });
-    ap.set_domains(Ns(now), aqm, adm);
+    let result = ap.set_domains(Ns(now), aqm, adm);
+    // SAFETY: the caller's area of that length, or NULL.
+    unsafe { verdict(result.map(drop).map_err(|e| e.to_string()), err, err_len) }
 }
 
 /// `get_masks`, see the header.

@@ -10,13 +10,13 @@ use crate::topology::Topology;
 use crate::{Ap, Ns, ResetKind};
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(
-    concat!("ap-device ", env!("CARGO_PKG_VERSION"), ", ABI 1\0").as_bytes(),
+    concat!("ap-device ", env!("CARGO_PKG_VERSION"), ", ABI 2\0").as_bytes(),
 ) {
     Ok(version) => version,
     Err(_) => panic!("has one NUL, at its end"),
 };
 
-const _: () = assert!(abi::ABI == 1, "VERSION spells it");
+const _: () = assert!(abi::ABI == 2, "VERSION spells it");
 
 /// `version`, see the header.
 #[unsafe(no_mangle)]

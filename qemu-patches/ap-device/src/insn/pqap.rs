@@ -6,7 +6,7 @@ use ap_arch::{Apqn, AqicControl, FunctionCode, PqapGr0, QactInfo, Qci, QciFlags,
 use super::Verdict;
 use crate::abi;
 use crate::queue::QueueReset;
-use crate::{Act, Ap, Context, Done, Indicator, Issuer, Outcome, Program, Trigger};
+use crate::{Act, Ap, Context, Done, Indicator, Issuer, Limits, Outcome, Program, Trigger};
 
 impl Ap {
     /// Executes PQAP with the given general registers 0 to 2.
@@ -82,7 +82,7 @@ impl Ap {
     fn tapq(&mut self, apqn: Apqn, verdict: Verdict, t: bool) -> (Done, u8) {
         let info = match (verdict, self.adapters.get(&apqn.apid)) {
             (Verdict::Absent, _) | (_, None) => 0,
-            (_, Some(adapter)) => adapter.tapq_info(t).0,
+            (_, Some(adapter)) => adapter.tapq_info(t, self.limits.nd).0,
         };
         let (status, injected) = self.conclude(apqn, Some(Trigger::Tapq), verdict);
         let done = Done {
@@ -186,7 +186,10 @@ impl Ap {
         };
         let flags = QciFlags::APSC.with(QciFlags::QACT);
         let (flags, na, nd) = match ctx.apxa() {
-            true => (flags.with(QciFlags::APXA), 255, 255),
+            true => {
+                let Limits { na, nd } = self.limits;
+                (flags.with(QciFlags::APXA), na.get(), nd.get())
+            }
             false => (flags, 63, 15),
         };
         let qci = Qci {

@@ -22,7 +22,8 @@ enum Item {
 }
 
 impl Domains {
-    pub(super) fn mask(&self, source: &Text<'_>) -> Result<Adm, TopologyError> {
+    /// The mask, of domains up to `max`.
+    pub(super) fn mask(&self, source: &Text<'_>, max: Apqi) -> Result<Adm, TopologyError> {
         let mut mask = Adm::EMPTY;
         for item in &self.0 {
             let range = match item.get_ref() {
@@ -30,6 +31,10 @@ impl Domains {
                 Item::Range(text) => range(text, |n| n.parse().ok()),
             };
             let (first, last) = range.map_err(|what| source.at(item, what))?;
+            if last > max.get() {
+                let what = format!("{last} is above max-domain, {}", max.get());
+                return Err(source.at(item, what));
+            }
             (first..=last).for_each(|n| mask.set(Apqi::new(n)));
         }
         Ok(mask)

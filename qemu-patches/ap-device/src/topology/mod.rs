@@ -4,6 +4,8 @@
 //! ```toml
 //! usage-domains   = [4, 0x47, "80-95"]      # integers, or "first-last"
 //! control-domains = [4, 0x47, 255]          # default: the usage domains
+//! max-adapter     = 255                     # the highest APID that QCI tells,
+//! max-domain      = 255                     # and the highest domain
 //! [[adapter]]
 //! apid = 5
 //! mode = "cca"                              # cca | accelerator | ep11
@@ -50,11 +52,11 @@ mod domains;
 mod error;
 mod fault;
 
-use ap_arch::{Adm, Apid, Aqm, Generation};
+use ap_arch::{Adm, Apid, Apqi, Aqm, Generation};
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::{AdapterSpec, Fault, Mode};
+use crate::{AdapterSpec, Fault, Limits, Mode};
 
 use domains::Domains;
 pub use domains::{format_domains, parse_domains};
@@ -69,6 +71,8 @@ pub struct Topology {
     pub aqm: Aqm,
     /// Control domains.
     pub adm: Adm,
+    /// The highest numbers.
+    pub limits: Limits,
     /// Adapters, by APID.
     pub adapters: Vec<AdapterSpec>,
     /// Faults, in order.
@@ -81,6 +85,8 @@ struct File {
     #[serde(default)]
     usage_domains: Domains,
     control_domains: Option<Domains>,
+    max_adapter: Option<u8>,
+    max_domain: Option<u8>,
     #[serde(default)]
     adapter: Vec<AdapterEntry>,
     #[serde(default)]
@@ -118,9 +124,13 @@ impl Topology {
     pub fn parse(text: &str) -> Result<Self, TopologyError> {
         let source = Text(text);
         let file: File = toml::from_str(text).map_err(|e| source.syntax(&e))?;
-        let usage = file.usage_domains.mask(&source)?;
+        let limits = Limits {
+            na: Apid::new(file.max_adapter.unwrap_or(u8::MAX)),
+            nd: Apqi::new(file.max_domain.unwrap_or(u8::MAX)),
+        };
+        let usage = file.usage_domains.mask(&source, limits.nd)?;
         let adm = match file.control_domains {
-            Some(domains) => domains.mask(&source)?,
+            Some(domains) => domains.mask(&source, limits.nd)?,
             None => usage,
         };
         let mut adapters: Vec<AdapterSpec> = Vec::new();
@@ -130,12 +140,16 @@ impl Topology {
                 let what = format!("adapter {} is there already", entry.apid.get_ref());
                 return Err(source.at(&entry.apid, what));
             }
+            if let Err(what) = limits.check_adapter(spec.apid) {
+                return Err(source.at(&entry.apid, what.to_string()));
+            }
             adapters.push(spec);
         }
         adapters.sort_by_key(|spec| spec.apid);
         Ok(Self {
             aqm: Aqm::from_words(usage.to_words()),
             adm,
+            limits,
             adapters,
             faults: fault::faults(&source, &file.fault)?,
         })

@@ -37,7 +37,8 @@ pub fn machine() -> Machine {
         ap.add_adapter(Ns(0), spec).expect("free");
     }
     let aqm: Aqm = [6, 0x47].map(Apqi::new).into_iter().collect();
-    ap.set_domains(Ns(0), aqm, Adm::of(Apqi::new(0x47)));
+    ap.set_domains(Ns(0), aqm, Adm::of(Apqi::new(0x47)))
+        .unwrap();
     while ap.next_effect().is_some() {}
     Machine { ap, now: Ns(0) }
 }
