@@ -32,6 +32,8 @@ pub enum Life {
 #[derive(Default)]
 struct Shared {
     waiting: HashMap<Id, Sender<Event>>,
+    /// Who else reads the kernel's log.
+    kernel: Option<Sender<Event>>,
     reports: Vec<Report>,
     /// Once set, no id will ever be answered again.
     over: bool,
@@ -62,6 +64,7 @@ impl Client {
             shared.over = true;
             // Dropping the senders wakes everyone who waits.
             shared.waiting.clear();
+            shared.kernel = None;
             let _ = life.send(Life::Disconnected);
         });
         Ok(Self {
@@ -73,13 +76,23 @@ impl Client {
 
     /// A new id and the events that will carry it.
     pub fn begin(&self) -> (Id, Receiver<Event>) {
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (to, from) = channel();
+        (self.begin_into(to), from)
+    }
+
+    /// A new id whose events go to `to`, among others.
+    pub fn begin_into(&self, to: Sender<Event>) -> Id {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
         let mut shared = lock(&self.shared);
         if !shared.over {
             shared.waiting.insert(id, to);
         }
-        (id, from)
+        id
+    }
+
+    /// Send the kernel's log to `to`, too, from now on.
+    pub fn follow_kernel(&self, to: Sender<Event>) {
+        lock(&self.shared).kernel = Some(to);
     }
 
     /// Send a request. A failure shows as the end of the events it would
@@ -118,7 +131,16 @@ fn dispatch(event: Event, shared: &Mutex<Shared>, life: &Sender<Life>, log: &mut
             let (s, us) = (micros / 1_000_000, micros % 1_000_000);
             // A log that cannot be written must not stop the run it is for.
             let _ = writeln!(log, "<{level}>[{s:5}.{us:06}] {text}");
-            lock(shared).reports.extend(klog::classify(text));
+            let mut shared = lock(shared);
+            shared.reports.extend(klog::classify(text));
+            // Whoever followed it may have gone.
+            if shared
+                .kernel
+                .as_ref()
+                .is_some_and(|to| to.send(event).is_err())
+            {
+                shared.kernel = None;
+            }
             return;
         }
         Event::Output { id, .. }

@@ -113,7 +113,8 @@ impl<'a> Guest<'a> {
         loop {
             while let Some(line) = self.lines.get(self.next) {
                 self.next += 1;
-                if let Some(sees) = configuration(line) {
+                let value = serde_json::from_str(line).ok();
+                if let Some(sees) = value.as_ref().and_then(configuration) {
                     if wanted(&sees) {
                         return Ok(Ok(sees));
                     }
@@ -189,9 +190,8 @@ impl<'a> Guest<'a> {
     }
 }
 
-/// What a line tells of the AP configuration, if it does.
-fn configuration(line: &str) -> Option<Sees> {
-    let value: Value = serde_json::from_str(line).ok()?;
+/// What a report tells of the AP configuration, if it does.
+pub(crate) fn configuration(value: &Value) -> Option<Sees> {
     if value["op"] != "QCI" {
         return None;
     }
@@ -234,6 +234,7 @@ mod tests {
         let line = format!(
             r#"{{"ns":1,"op":"QCI","seq":0,"apm":"0x44{zeros}","aqm":"0x08{zeros}","adm":"0x{zeros}01"}}"#
         );
+        let configuration = |line: &str| configuration(&serde_json::from_str(line).unwrap());
         let sees = configuration(&line).unwrap();
         assert_eq!(
             sees,

@@ -29,6 +29,7 @@ pub mod machine;
 pub mod mdev;
 mod qemu;
 pub mod qmp;
+pub mod scenario;
 pub mod terminal;
 pub mod vfio;
 

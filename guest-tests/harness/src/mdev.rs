@@ -7,7 +7,7 @@ use l1_protocol::Exit;
 use std::time::{Duration, Instant};
 
 /// The matrix device of vfio_ap.
-const MATRIX: &str = "/sys/devices/vfio_ap/matrix";
+pub(crate) const MATRIX: &str = "/sys/devices/vfio_ap/matrix";
 /// A sysfs access answers within this time, or something is badly wrong.
 const SYSFS: Duration = Duration::from_secs(240);
 

@@ -9,6 +9,7 @@
 //! | `wait-changes=N`     | go on until the masks changed N times             |
 //! | `exit-after=S`       | go on for at most S seconds (default 60)          |
 //! | `crypto=off`         | leave the queues' contents alone                  |
+//! | `commands=on`        | then do what the console is told: [`crate::command`] |
 //!
 //! Without a `wait` word but with `exit-after`, the probe reports whatever
 //! comes in that time. Words without `=` are left to others.
@@ -28,6 +29,8 @@ pub struct Options {
     pub exit_after: Option<u32>,
     /// Whether to reset queues and send requests.
     pub crypto: bool,
+    /// Whether to take commands.
+    pub commands: bool,
 }
 
 /// What the first QCI must show.
@@ -49,6 +52,7 @@ impl Default for Options {
             wait_changes: 0,
             exit_after: None,
             crypto: true,
+            commands: false,
         }
     }
 }
@@ -82,6 +86,7 @@ impl Options {
                 ("wait-changes", _) => options.wait_changes = number()?,
                 ("exit-after", _) => options.exit_after = Some(number()?),
                 ("crypto", "on" | "off") => options.crypto = value == "on",
+                ("commands", "on" | "off") => options.commands = value == "on",
                 _ => return Err(BadWord(word)),
             }
         }
@@ -131,7 +136,7 @@ mod tests {
     #[test]
     fn all_words() {
         let options = Options::parse(
-            "quiet expect=0x0400,0x0800,08 wait-events=3 wait-changes=2 exit-after=5 crypto=off\n",
+            "quiet expect=0x0400,0x0800,08 wait-events=3 wait-changes=2 exit-after=5 crypto=off commands=on\n",
         )
         .unwrap();
         let Expectation::Masks(matrix) = options.expect else {
@@ -142,7 +147,7 @@ mod tests {
         assert_eq!(matrix.adm, Adm::of(Apqi::new(4)));
         assert_eq!((options.wait_events, options.wait_changes), (3, 2));
         assert_eq!(options.exit_after, Some(5));
-        assert!(!options.crypto && options.waits());
+        assert!(!options.crypto && options.commands && options.waits());
     }
 
     #[test]
@@ -171,6 +176,7 @@ mod tests {
             "wait-events=-1",
             "exit-after=",
             "crypto=maybe",
+            "commands=",
             "color=red",
         ] {
             assert_eq!(Options::parse(word), Err(BadWord(word)));

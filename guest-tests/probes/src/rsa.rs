@@ -59,10 +59,27 @@ pub fn request() -> [u8; REQUEST_LEN] {
     message[1] = 0x50;
     message[2..4].copy_from_slice(&(REQUEST_LEN as u16).to_be_bytes());
     message[9] = 1;
-    message[16 + LEN - 4..16 + LEN].copy_from_slice(&EXPONENT.to_be_bytes());
+    message[16..16 + LEN].copy_from_slice(&exponent());
     message[16 + LEN..16 + 2 * LEN].copy_from_slice(&MODULUS);
     message[16 + 2 * LEN..].copy_from_slice(&MESSAGE);
     message
+}
+
+/// The modulus.
+pub fn modulus() -> &'static [u8; LEN] {
+    &MODULUS
+}
+
+/// The number that is raised to a power.
+pub fn message() -> &'static [u8; LEN] {
+    &MESSAGE
+}
+
+/// The exponent, as long as the others.
+pub fn exponent() -> [u8; LEN] {
+    let mut bytes = [0; LEN];
+    bytes[LEN - 4..].copy_from_slice(&EXPONENT.to_be_bytes());
+    bytes
 }
 
 /// Judges a reply.
@@ -83,7 +100,7 @@ pub fn judge(reply: &[u8]) -> Reply {
 }
 
 /// The right result.
-fn expected() -> [u8; LEN] {
+pub fn expected() -> [u8; LEN] {
     let (modulus, base) = (load(&MODULUS), load(&MESSAGE));
     store(&power(&base, EXPONENT, &modulus))
 }

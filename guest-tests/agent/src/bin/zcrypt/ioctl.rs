@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The two RSA requests of a zcrypt device node, and nothing else.
+//! The two RSA requests of a zcrypt device node, and its list of queues.
 //!
 //! Source: Linux `arch/s390/include/uapi/asm/zcrypt.h`. The numbers are coded
 //! with a size of 0, whatever the size of the structure.
@@ -41,8 +41,47 @@ const _: () = {
     assert!(offset_of!(Crt, key) == 32);
 };
 
+/// `struct zcrypt_device_status_ext`: 8 bits of type, 16 of queue number, then
+/// one that says whether it is online, from the left of a big-endian word.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct QueueStatus(u32);
+
+/// Entries of `struct zcrypt_device_matrix_ext`: adapters by domains.
+const QUEUES: usize = 256 * 256;
+
+impl QueueStatus {
+    /// The raw hardware type; there is none without a queue.
+    pub fn hwtype(self) -> u8 {
+        self.0.to_be_bytes()[0]
+    }
+
+    /// The queue's name.
+    pub fn apqn(self) -> String {
+        let [_, apid, apqi, _] = self.0.to_be_bytes();
+        format!("{apid:02x}.{apqi:04x}")
+    }
+
+    /// Whether zcrypt uses it.
+    pub fn is_online(self) -> bool {
+        self.0 & 0x80 != 0
+    }
+}
+
+nix::ioctl_readwrite_bad!(zcrypt_device_status, 0xc000_7a5fu32, [QueueStatus; QUEUES]);
 nix::ioctl_readwrite_bad!(icarsamodexpo, 0xc000_7a05u32, Modexpo);
 nix::ioctl_readwrite_bad!(icarsacrt, 0xc000_7a06u32, Crt);
+
+/// What zcrypt knows of its queues; those that are there.
+///
+/// # Errors
+/// The kernel's refusal.
+pub fn device_status(device: &File) -> Result<Vec<QueueStatus>, Errno> {
+    let mut all = Box::new([QueueStatus(0); QUEUES]);
+    // SAFETY: the kernel writes exactly that many words, which are numbers.
+    unsafe { zcrypt_device_status(device.as_raw_fd(), &raw mut *all) }?;
+    Ok(all.iter().copied().filter(|q| q.hwtype() != 0).collect())
+}
 
 /// Modular exponentiation; exponent and modulus are as long as the message.
 ///

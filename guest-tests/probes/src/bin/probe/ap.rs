@@ -38,7 +38,7 @@ impl Facilities {
 }
 
 /// TAPQ; asks for functions if the CPU knows how.
-fn tapq(facilities: Facilities, apqn: Apqn) -> (Answer, TapqInfo) {
+pub fn tapq(facilities: Facilities, apqn: Apqn) -> (Answer, TapqInfo) {
     let gr0 = PqapGr0::new(FunctionCode::Tapq, apqn);
     let gr0 = if facilities.test { gr0.with_t() } else { gr0 };
     pqap(gr0)
@@ -323,9 +323,8 @@ pub fn test_rsa(report: &mut Report, facilities: Facilities, qci: &Qci) {
 }
 
 /// Sends the request and takes its reply, if one comes.
-fn exchange(apqn: Apqn) -> (Option<Reply>, Answer) {
-    let psmid = Psmid(0x4150_0000_0000_0000 | u64::from(apqn.to_qid()));
-    let sent = nqap(apqn, psmid, &rsa::request());
+pub fn exchange(apqn: Apqn) -> (Option<Reply>, Answer) {
+    let (psmid, sent) = send(apqn);
     if !sent.is_ok() {
         return (None, sent);
     }
@@ -350,6 +349,12 @@ fn exchange(apqn: Apqn) -> (Option<Reply>, Answer) {
         },
     );
     (reply, last)
+}
+
+/// Sends the request under an identifier of its own.
+pub fn send(apqn: Apqn) -> (Psmid, Answer) {
+    let psmid = Psmid(0x4150_0000_0000_0000 | u64::from(apqn.to_qid()));
+    (psmid, nqap(apqn, psmid, &rsa::request()))
 }
 
 /// The name of a queue as text.

@@ -86,7 +86,7 @@ pub fn test_events(
 
 /// Takes all channel report words and, if one says so, all events. Whether an
 /// AP change was among them.
-fn take_events(report: &mut Report, block: &mut Page, bad: &mut u32) -> bool {
+pub fn take_events(report: &mut Report, block: &mut Page, bad: &mut u32) -> bool {
     let mut css = false;
     while let Some(word) = insn::stcrw() {
         report.json(|o| {

@@ -317,6 +317,16 @@ pub enum Wake {
     MachineCheck,
 }
 
+/// A service signal's parameter: events wait to be read.
+const EVENTS_PENDING: u32 = 1;
+/// Whether a service signal said so; whoever waits may get that signal.
+static EVENTS: AtomicBool = AtomicBool::new(false);
+
+/// Whether events wait at the service-call processor, told once.
+pub fn take_service_events() -> bool {
+    EVENTS.swap(false, Ordering::Relaxed)
+}
+
 /// Waits for an external interrupt, or also a machine check, at most until
 /// the clock shows `deadline`.
 pub fn wait(machine_checks: bool, deadline: u64) -> Wake {
@@ -348,7 +358,13 @@ pub fn wait(machine_checks: bool, deadline: u64) -> Wake {
         return Wake::MachineCheck;
     }
     match lowcore16(LC_EXT_CODE) {
-        0x2401 => Wake::Service(lowcore32(LC_EXT_PARAMETER)),
+        0x2401 => {
+            let parameter = lowcore32(LC_EXT_PARAMETER);
+            if parameter & EVENTS_PENDING != 0 {
+                EVENTS.store(true, Ordering::Relaxed);
+            }
+            Wake::Service(parameter)
+        }
         0x1004 => Wake::Clock,
         code => Wake::External(code),
     }

@@ -11,6 +11,8 @@
 //!   events       AP-change events, QCI after each
 //! ```
 //!
+//! Told `commands=on`, it then does what it is asked for on its console: `serve`.
+//!
 //! It prints KTAP, with JSON lines between, and ends with the number of tests
 //! that failed as its status. Options: see [`ap_probe::options`].
 #![no_std]
@@ -21,6 +23,7 @@ mod console;
 mod events;
 mod insn;
 mod report;
+mod serve;
 
 use ap::Facilities;
 use ap_arch::Qci;
@@ -62,6 +65,10 @@ extern "C" fn probe_main() -> ! {
         None => skip(&mut report, &["tapq", "outside", "reset", "rsa"], "no QCI"),
     }
     events::test_events(&mut report, &options, facilities, qci, block);
+    report.summary();
+    if options.commands {
+        serve::serve(&mut report, facilities, qci, block);
+    }
     report.end()
 }
 

@@ -7,7 +7,7 @@ use core::fmt::{self, Write};
 
 use ap_probe::json::Object;
 
-use crate::console::Console;
+use crate::console::{Console, Input};
 use crate::insn;
 
 const SUBCODE_REPORT: u64 = 0x4150_0001;
@@ -80,6 +80,16 @@ impl Report {
         report
     }
 
+    /// From now on the console takes input.
+    pub fn listen(&mut self) {
+        self.console.listen();
+    }
+
+    /// Fetches what came in.
+    pub fn read(&mut self, take: impl FnMut(Input<'_>)) {
+        self.console.read(take);
+    }
+
     /// A line of text.
     pub fn text(&mut self, text: fmt::Arguments<'_>) {
         self.line.len = 0;
@@ -126,16 +136,20 @@ impl Report {
         }
     }
 
-    /// Ends the machine with the number of tests that failed.
-    pub fn end(mut self) -> ! {
-        let failures = self.failures;
-        let tests = self.tests;
+    /// Sums the tests up.
+    pub fn summary(&mut self) {
+        let (tests, failures) = (self.tests, self.failures);
         self.json(|o| {
             o.object("summary", |o| {
                 o.raw("tests", tests)?;
                 o.raw("failures", failures)
             })
         });
+    }
+
+    /// Ends the machine with the number of tests that failed.
+    pub fn end(self) -> ! {
+        let failures = self.failures;
         self.exit(failures)
     }
 

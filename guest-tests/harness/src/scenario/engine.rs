@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Runs scenarios: boots L1, does one step after another, and holds what comes
+//! of it against what is expected.
+
+use super::check::{Finding, Look, driver_paths, findings};
+use super::file::{Scenario, Step};
+use super::grammar::{Action, Expect, Never, Only};
+use super::operator::Operator;
+use super::perform::{Actor, kernels};
+use super::report::{Report, ScenarioReport, StepReport};
+use super::stage::Stage;
+use crate::config::{Config, Driver};
+use crate::error::Error;
+use crate::keep::keep;
+use crate::ktap::Ktap;
+use crate::machine::Machine;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How scenarios are run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Names the folder of the machine's logs.
+    pub name: String,
+    /// Our driver, or the C driver.
+    pub rust: bool,
+    /// What guests run instead of what the scenario says: `probe`, `linux` or
+    /// the path of a kernel.
+    pub guest: Option<String>,
+    /// The topology instead of the scenario's.
+    pub topology: Option<PathBuf>,
+    /// Whether every event is printed.
+    pub verbose: bool,
+}
+
+/// Run all of them, one after another; those with the same topology on the
+/// same machine.
+///
+/// # Errors
+/// When a machine fails; what a scenario shows is no error, but in the report.
+pub fn run(scenarios: &[Scenario], options: &Options) -> Result<Report, Error> {
+    let mut ktap = Ktap::begin(scenarios.len());
+    let mut report = Report {
+        driver: if options.rust { "rust" } else { "c" },
+        kernel: String::new(),
+        scenarios: Vec::new(),
+        passed: false,
+    };
+    let topology = |s: &Scenario| {
+        options
+            .topology
+            .clone()
+            .unwrap_or_else(|| s.topology.clone())
+    };
+    for group in scenarios.chunk_by(|a, b| topology(a) == topology(b)) {
+        let done = on_one_machine(group, &topology(&group[0]), options, &mut ktap, &mut report);
+        if let Err(e) = done {
+            ktap.bail_out(&e.to_string());
+            return Err(e);
+        }
+    }
+    report.passed = report.scenarios.iter().all(|s| s.passed);
+    ktap.end();
+    Ok(report)
+}
+
+fn on_one_machine(
+    scenarios: &[Scenario],
+    topology: &Path,
+    options: &Options,
+    ktap: &mut Ktap,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let mut config = Config::new(&options.name);
+    if config.driver == Driver::None || !options.rust {
+        config.driver = if options.rust {
+            Driver::Rust
+        } else {
+            Driver::C
+        };
+    }
+    config.topology = Some(topology.to_owned());
+    let mut operator = Operator::new(topology)?;
+    let machine = Machine::boot(&config)?;
+    let (kernel, seconds) = (&machine.kernel, machine.boot_time.as_secs_f32());
+    ktap.note(&format!(
+        "L1: Linux {kernel} on our QEMU, up after {seconds:.1} s"
+    ));
+    report.kernel.clone_from(kernel);
+    let done = (|| {
+        let mut stage = Stage::new(&machine, options.verbose)?;
+        for scenario in scenarios {
+            let mut inner = ktap.nested(scenario.steps.len());
+            let done = run_one(&mut stage, scenario, &mut operator, options, &mut inner)?;
+            inner.end();
+            ktap.result(done.passed, &done.name);
+            if !done.passed {
+                keep(&machine, None, "a step has failed");
+            }
+            report.scenarios.push(done);
+        }
+        Ok(())
+    })();
+    done.inspect_err(|e: &Error| keep(&machine, None, &e.to_string()))?;
+    machine.shutdown()
+}
+
+fn run_one(
+    stage: &mut Stage<'_>,
+    scenario: &Scenario,
+    operator: &mut Operator,
+    options: &Options,
+    ktap: &mut Ktap,
+) -> Result<ScenarioReport, Error> {
+    let kernels = kernels(stage, scenario, options.guest.as_deref())?;
+    let mut actor = Actor {
+        scenario,
+        kernels,
+        operator,
+    };
+    actor.prepare(stage)?;
+    stage.watch_files(&watched(scenario))?;
+    let mut report = ScenarioReport {
+        file: scenario.file.clone(),
+        name: scenario.name.clone(),
+        steps: Vec::new(),
+        passed: true,
+    };
+    for step in &scenario.steps {
+        let done = match left_out(step, &actor, options) {
+            Some(why) => skipped(step, why),
+            None => run_step(stage, &mut actor, step, options)?,
+        };
+        done.print(ktap);
+        report.passed &= done.passed();
+        report.steps.push(done);
+        if !report.passed {
+            // What comes after it was written for a machine that this is not.
+            break;
+        }
+    }
+    if report.passed {
+        actor.clean_up(stage)?;
+        stage.machine.check_kernel()?;
+    } else if options.verbose {
+        ktap.note("what L1 has is left as it is");
+    }
+    Ok(report)
+}
+
+/// Links that expectations ask for; attributes of mdevs are watched anyway.
+fn watched(scenario: &Scenario) -> Vec<String> {
+    let expects = scenario.steps.iter().map(|s| &s.expect);
+    let nevers = expects.clone().flat_map(|e| e.never.iter());
+    let nevers = nevers.flat_map(|Never(all)| all.iter().map(toml::Spanned::get_ref));
+    let queues: BTreeSet<_> = expects
+        .chain(nevers)
+        .flat_map(|e| e.queue_driver.keys())
+        .collect();
+    queues
+        .into_iter()
+        .flat_map(|queue| driver_paths(*queue))
+        .collect()
+}
+
+/// Why a step is not for this run.
+fn left_out(step: &Step, actor: &Actor<'_>, options: &Options) -> Option<String> {
+    let linux = || actor.kernels.values().all(super::vmm::Kernel::is_linux);
+    let probe = || !actor.kernels.values().any(super::vmm::Kernel::is_linux);
+    let (fits, what) = match step.only? {
+        Only::Rust => (options.rust, "the Rust driver"),
+        Only::C => (!options.rust, "the C driver"),
+        Only::Probe => (probe(), "bare-metal guests"),
+        Only::Linux => (linux(), "Linux guests"),
+    };
+    (!fits).then(|| format!("only for {what}"))
+}
+
+fn skipped(step: &Step, why: String) -> StepReport {
+    StepReport {
+        line: step.line,
+        action: step.action.to_string(),
+        findings: Vec::new(),
+        failures: Vec::new(),
+        milliseconds: 0,
+        skipped: Some(why),
+    }
+}
+
+fn run_step(
+    stage: &mut Stage<'_>,
+    actor: &mut Actor<'_>,
+    step: &Step,
+    options: &Options,
+) -> Result<StepReport, Error> {
+    let begin = Instant::now();
+    let look = Look {
+        begin,
+        never: false,
+        explain: options.rust,
+    };
+    let nevers = step.expect.never.iter().flat_map(|Never(all)| all);
+    let nevers: Vec<Expect> = nevers.map(|n| n.get_ref().clone()).collect();
+    stage.world.log.clear();
+    let watching = watch(stage, &nevers)?;
+    stage.forbid(nevers, look);
+
+    let refusal = actor.perform(stage, &step.action, step.within)?.err();
+    let mut failures: Vec<String> = Vec::new();
+    let errno = step.expect.errno.as_ref().map(|e| &e.get_ref().0);
+    let mut found = errno_finding(errno, refusal.as_ref());
+    match (&errno, refusal) {
+        (None, Some(words)) => failures.push(format!("it could not be done: {words}")),
+        _ => {
+            stage.sync()?;
+            stage.world.forget_answers();
+            found.extend(hold(stage, step, look)?);
+        }
+    }
+    if let Some(violation) = stage.allow() {
+        failures.push(format!("never {}: seen {}", violation.what, violation.seen));
+    }
+    for guest in watching {
+        stage.ask(&guest, ap_probe::command::Request::Watch(false));
+    }
+    failures.extend(complaints(stage));
+    if let Err(complaint) = stage.machine.check_kernel() {
+        failures.push(complaint.to_string());
+    }
+    Ok(StepReport {
+        line: step.line,
+        action: title(&step.action),
+        findings: found,
+        failures,
+        milliseconds: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+        skipped: None,
+    })
+}
+
+/// What a line of the report has room for.
+fn title(action: &Action) -> String {
+    const ROOM: usize = 100;
+    let text = action.to_string().replace('\n', " ");
+    match text.char_indices().nth(ROOM) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
+}
+
+/// Guests whose masks must never be seen in some state look at them all the
+/// time.
+fn watch(stage: &mut Stage<'_>, nevers: &[Expect]) -> Result<Vec<String>, Error> {
+    use ap_probe::command::Request;
+    const SOON: Duration = Duration::from_secs(10);
+    let guests: BTreeSet<String> = nevers
+        .iter()
+        .flat_map(|n| n.guest_sees.keys())
+        .map(|n| n.to_string())
+        .collect();
+    let mut watching = Vec::new();
+    for guest in guests {
+        if stage.ask(&guest, Request::Watch(true)).is_some() {
+            let on = |w: &super::world::World| {
+                w.guests[&guest].answers.contains_key(&Request::Watch(true))
+            };
+            stage.until(SOON, on)?;
+            watching.push(guest);
+        }
+    }
+    Ok(watching)
+}
+
+fn errno_finding(wanted: Option<&String>, refusal: Option<&String>) -> Vec<Finding> {
+    let Some(wanted) = wanted else {
+        return Vec::new();
+    };
+    let seen = refusal.map_or("it was done", String::as_str);
+    vec![Finding {
+        what: "errno".to_owned(),
+        wanted: wanted.clone(),
+        seen: seen.to_owned(),
+        holds: seen == wanted,
+        told_after: None,
+    }]
+}
+
+/// Until everything holds at once, or the time is over.
+fn hold(stage: &mut Stage<'_>, step: &Step, look: Look) -> Result<Vec<Finding>, Error> {
+    const TURN: Duration = Duration::from_millis(10);
+    let end = Instant::now() + step.within;
+    loop {
+        let found = findings(&step.expect, &stage.world, look);
+        if found.iter().all(|f| f.holds) || Instant::now() > end || has_failed(stage) {
+            return Ok(found);
+        }
+        stage.ask_what_is_needed(&step.expect, look);
+        stage.pump(TURN)?;
+    }
+}
+
+/// Whether a guest is of no use any more, so that waiting is of none either.
+fn has_failed(stage: &Stage<'_>) -> bool {
+    let mut guests = stage.world.guests.values();
+    guests.any(|g| g.ended.is_some() && !g.may_end)
+}
+
+/// What guests found wrong by themselves, told once.
+fn complaints(stage: &mut Stage<'_>) -> Vec<String> {
+    let mut all = Vec::new();
+    for (name, state) in &mut stage.world.guests {
+        let said = std::mem::take(&mut state.complaints);
+        all.extend(said.into_iter().map(|line| format!("guest {name}: {line}")));
+        if let (Some(exit), false) = (&state.ended, state.may_end) {
+            all.push(format!(
+                "guest {name} has ended ({exit:?}); its console:\n{}",
+                state.tail()
+            ));
+            state.may_end = true;
+        }
+    }
+    all
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Scenarios: files that tell what is done to a machine and its guests, step by
+//! step, and what must come of it. `docs/scenarios.md` is for their writers.
+//!
+//! ```text
+//! grammar, value ─▶ file ─▶ engine ─▶ perform: actions ─▶ stage, operator
+//!   (TOML)       (checked)    │                             │ events
+//!                             └──▶ check: expectations ◀── world
+//! ```
+
+mod action;
+mod check;
+mod engine;
+mod file;
+mod grammar;
+mod operator;
+mod perform;
+mod report;
+mod source;
+mod stage;
+mod value;
+mod vmm;
+mod world;
+
+pub use check::Finding;
+pub use engine::{Options, run};
+pub use file::Scenario;
+pub use report::{Report, ScenarioReport, StepReport};
+pub use source::ScenarioError;

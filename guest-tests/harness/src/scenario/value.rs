@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Values of a scenario that are more than text or a number; what is no such
+//! value is an error where it stands.
+
+use ap_arch::Apqn;
+use nix::errno::Errno;
+use regex::Regex;
+use serde::de::{Deserialize, Deserializer, Error};
+use std::fmt;
+use std::ops::{Deref, Range};
+use toml::Spanned;
+
+/// The name of an mdev or a guest, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(transparent)]
+pub struct Name(Spanned<String>);
+
+impl Name {
+    /// Where it stands.
+    pub fn span(&self) -> Range<usize> {
+        self.0.span()
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.0.get_ref()
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+/// A queue, as `05.0004`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Queue(pub Apqn);
+
+impl fmt::Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Queue {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let apqn = text.parse().map(Self);
+        apqn.map_err(|e| D::Error::custom(format!("\"{text}\" is no queue such as 05.0004: {e}")))
+    }
+}
+
+/// A regular expression.
+#[derive(Debug, Clone)]
+pub struct Pattern(pub Regex);
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let regex = Regex::new(&text);
+        regex.map(Self).map_err(|e| D::Error::custom(e.to_string()))
+    }
+}
+
+/// A regular expression for a whole line.
+#[derive(Debug, Clone)]
+pub struct Line(pub Regex);
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Pattern(inner) = Pattern::deserialize(from)?;
+        let regex = Regex::new(&format!("^(?:{inner})$"));
+        regex.map(Self).map_err(|e| D::Error::custom(e.to_string()))
+    }
+}
+
+impl Line {
+    /// As the user wrote it.
+    pub fn as_written(&self) -> &str {
+        let text = self.0.as_str();
+        text.strip_prefix("^(?:")
+            .and_then(|t| t.strip_suffix(")$"))
+            .unwrap_or(text)
+    }
+}
+
+/// The name of an errno, such as `EBUSY`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ErrnoName(pub String);
+
+impl<'de> Deserialize<'de> for ErrnoName {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        // Linux has them up to EHWPOISON.
+        let known = (1..134).any(|n| format!("{:?}", Errno::from_raw(n)) == text);
+        if known && text.starts_with('E') {
+            return Ok(Self(text));
+        }
+        Err(D::Error::custom(format!("\"{text}\" is no errno of Linux")))
+    }
+}

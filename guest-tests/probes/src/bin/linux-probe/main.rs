@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The init program of a Linux guest: tells what the guest's own AP bus and
+//! zcrypt see, and does what its console asks for ([`ap_probe::command`]).
+//!
+//! ```text
+//!   bus       there is an AP bus, and it has looked at its devices
+//!   devices   the cross product of the masks has its cards and queues, no other
+//!   z90crypt  zcrypt's own list has the queues that its drivers serve
+//!   rsa       one RSA request through each queue that zcrypt serves for RSA
+//! ```
+//!
+//! The lines are those of the bare-metal probe: KTAP with JSON objects between.
+//! `QCI` lines are the masks in sysfs, told whenever they have changed; uevents
+//! of the AP bus are told as they come. Words on the kernel's command line:
+//! `crypto=off`, `commands=on`, `exit-after=S`; all others are left to the kernel.
+
+mod bus;
+// The only unsafe code, shared with the program for L1.
+#[path = "../../../../agent/src/bin/zcrypt/ioctl.rs"]
+#[expect(dead_code, reason = "the agent's program uses all of it")]
+mod ioctl;
+mod report;
+mod rsa;
+mod system;
+
+use ap_probe::command::{Command, Lines, Request};
+use ap_probe::options::Options;
+use bus::Masks;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use report::Report;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use system::Uevents;
+
+/// The bus tells of devices by uevents, but not of a control domain; so its
+/// masks are looked at this often in any case.
+const LOOK_MS: u8 = 20;
+/// The same while every change of them matters.
+const WATCH_MS: u8 = 1;
+
+fn main() {
+    if let Err(e) = run() {
+        println!("Bail out! {e}");
+    }
+    // Comes back only when it fails, and then there is nobody to tell.
+    system::power_off();
+}
+
+fn run() -> io::Result<()> {
+    system::mount_all()?;
+    system::raw_console();
+    let line = std::fs::read_to_string("/proc/cmdline")?;
+    let options = own_words(&line);
+    let events = Uevents::open()?;
+    let report = Arc::new(Report::default());
+    report.text("KTAP version 1\n1..4");
+    bus::wait_for_first_scan();
+    let masks = Masks::read();
+    report.verdict(
+        "bus",
+        masks
+            .is_some()
+            .then_some(())
+            .ok_or_else(|| "no AP bus".to_owned()),
+    );
+    let masks = masks.unwrap_or_default();
+    report.masks("start", None, &masks);
+    report.verdict("devices", bus::devices_fit(&masks));
+    report.verdict("z90crypt", rsa::status(&report));
+    if options.crypto {
+        report.verdict("rsa", rsa::each_queue(&report, &masks));
+    } else {
+        report.skip("rsa", "crypto=off");
+    }
+    report.summary();
+    if options.commands || options.exit_after.is_some() {
+        serve(report, events, masks, &options)?;
+    }
+    Ok(())
+}
+
+/// The words that are meant for a probe.
+fn own_words(line: &str) -> Options {
+    let known = |word: &&str| Options::parse(word).is_ok();
+    let words: Vec<&str> = line.split_whitespace().filter(known).collect();
+    Options::parse(&words.join(" ")).unwrap_or_default()
+}
+
+struct Server {
+    report: Arc<Report>,
+    shown: Masks,
+    watching: bool,
+    over: bool,
+}
+
+fn serve(
+    report: Arc<Report>,
+    mut events: Uevents,
+    shown: Masks,
+    options: &Options,
+) -> io::Result<()> {
+    let end = options
+        .exit_after
+        .map(|s| Instant::now() + Duration::from_secs(s.into()));
+    let mut stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut server = Server {
+        report,
+        shown,
+        watching: false,
+        over: false,
+    };
+    let mut lines = Lines::default();
+    server.report.json("ready", |_| Ok(()));
+    while !server.over && end.is_none_or(|end| Instant::now() < end) {
+        let (typed, told) = {
+            let ready = PollFlags::POLLIN;
+            let mut fds = [
+                PollFd::new(stdin.as_fd(), ready),
+                PollFd::new(events.as_fd(), ready),
+            ];
+            let look = if server.watching { WATCH_MS } else { LOOK_MS };
+            poll(&mut fds, PollTimeout::from(look)).map_err(io::Error::from)?;
+            (fds[0].any().unwrap_or(false), fds[1].any().unwrap_or(false))
+        };
+        if told {
+            events.tell(&server.report)?;
+        }
+        server.look();
+        if typed {
+            let mut buffer = [0; 256];
+            let count = stdin.read(&mut buffer)?;
+            lines.take(&buffer[..count], |command| match command {
+                Ok(command) => server.execute(command),
+                Err(_) => server.report.answer("unable", 0, |_| Ok(())),
+            });
+        }
+    }
+    Ok(())
+}
+
+impl Server {
+    /// Tells the masks if they are new.
+    fn look(&mut self) {
+        if let Some(masks) = Masks::read()
+            && masks != self.shown
+        {
+            self.report.masks("event", None, &masks);
+            self.shown = masks;
+        }
+    }
+
+    fn execute(&mut self, Command { id, request }: Command) {
+        match request {
+            // The bus's own picture may be old, so it looks again before it
+            // answers; what it finds new only then, it has not been told of.
+            Request::Query => {
+                self.look();
+                bus::scan();
+                let masks = Masks::read().unwrap_or_default();
+                self.report.masks("query", Some(id), &masks);
+            }
+            Request::Tapq(apqn) => {
+                bus::scan();
+                let code = bus::code_of(apqn);
+                self.report.answer("TAPQ", id, |o| {
+                    o.string("apqn", apqn)?;
+                    o.raw("code", code)
+                });
+            }
+            Request::Crypto(apqn, requests) => {
+                let report = Arc::clone(&self.report);
+                thread::spawn(move || {
+                    let ok = rsa::round_trips(apqn, requests);
+                    report.answer("crypto", id, |o| {
+                        o.string("apqn", apqn)?;
+                        o.raw("requests", requests)?;
+                        o.raw("ok", *ok.as_ref().unwrap_or_else(|failed| &failed.ok))?;
+                        match &ok {
+                            Ok(_) => Ok(()),
+                            Err(failed) => o.string("text", &failed.why),
+                        }
+                    });
+                });
+            }
+            Request::Devices => {
+                let names: Vec<String> = bus::devices().iter().map(|n| format!("{n:?}")).collect();
+                let list = format!("[{}]", names.join(","));
+                self.report
+                    .answer("devices", id, |o| o.raw("devices", list));
+            }
+            Request::Watch(on) => {
+                self.watching = on;
+                self.report.answer("watch", id, |o| o.raw("on", on));
+            }
+            // zcrypt takes every reply.
+            Request::Send(..) => self.report.answer("unable", id, |_| Ok(())),
+            Request::Exit => self.over = true,
+        }
+    }
+}
