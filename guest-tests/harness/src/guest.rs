@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A guest in L1 under apvmm, and what it says it sees.
+//! A bare-metal guest in L1 under apvmm, for tests that do without a scenario,
+//! and what guests say they see.
 
 use crate::error::Error;
 use crate::machine::Machine;
@@ -8,15 +9,6 @@ use l1_protocol::{Command, Event, Exit, Id, Stream};
 use serde_json::Value;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
-
-/// What runs in the guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The bare-metal probe.
-    Probe,
-    /// Linux, telling its AP bus's masks.
-    Linux,
-}
 
 /// The AP configuration a guest sees, as lists of numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -62,26 +54,17 @@ pub struct Guest<'a> {
 }
 
 impl<'a> Guest<'a> {
-    /// Start one with the device `ap`, as apvmm's option takes it, which is to end by itself after it saw
-    /// its masks change `changes` times, or after `seconds`.
-    pub fn start(machine: &'a Machine, kind: Kind, ap: &str, changes: usize, seconds: u64) -> Self {
+    /// Start the probe with the device `ap`, as apvmm's option takes it; it is to
+    /// end by itself after it saw its masks change `changes` times, or after
+    /// `seconds`.
+    pub fn start(machine: &'a Machine, ap: &str, changes: usize, seconds: u64) -> Self {
         let words = format!("wait-changes={changes} exit-after={seconds}");
         let mut argv = ["/mnt/host/apvmm", "run", "--console", "stdio"]
             .map(str::to_owned)
             .to_vec();
         argv.extend(["--ap".to_owned(), ap.to_owned()]);
-        let rest: &[&str] = match kind {
-            Kind::Probe => &["--kernel", "/mnt/host/probe", "--memory", "64M"],
-            Kind::Linux => &[
-                "--kernel",
-                "/mnt/host/guest-kernel",
-                "--initrd",
-                "/mnt/host/guest-initramfs",
-                "--memory",
-                "256M",
-            ],
-        };
-        argv.extend(rest.iter().map(|s| (*s).to_owned()));
+        let rest = ["--kernel", "/mnt/host/probe", "--memory", "64M"];
+        argv.extend(rest.map(str::to_owned));
         argv.extend(["--cmdline".to_owned(), words]);
         let (id, events) = machine.start(Command {
             argv,

@@ -83,7 +83,11 @@ impl Scenario {
             .map(|step| checked(&source, &names, step))
             .collect::<Result<Vec<_>, _>>()?;
         if steps.is_empty() {
-            return Err(source.at(&(0..0), "there is no [[step]]"));
+            let key = "step".to_owned();
+            return Err(ScenarioError {
+                key,
+                ..source.at(&(0..0), "there is no [[step]]")
+            });
         }
         let folder = file.parent().unwrap_or(Path::new(""));
         Ok(Self {

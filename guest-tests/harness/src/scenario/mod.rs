@@ -27,3 +27,6 @@ pub use engine::{Options, run};
 pub use file::Scenario;
 pub use report::{Report, ScenarioReport, StepReport};
 pub use source::ScenarioError;
+
+#[cfg(test)]
+mod tests;

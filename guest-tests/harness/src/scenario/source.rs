@@ -44,7 +44,15 @@ impl<'a> Source<'a> {
     /// An error that the TOML reader found. Its own text spreads over lines.
     pub fn syntax(&self, error: &toml::de::Error) -> ScenarioError {
         let what = error.message().replace('\n', ", ");
-        self.at(&error.span().unwrap_or(0..0), what)
+        let missing = what
+            .strip_prefix("missing field `")
+            .and_then(|k| k.strip_suffix('`'));
+        let missing = missing.map(str::to_owned);
+        let mut error = self.at(&error.span().unwrap_or(0..0), what);
+        if let Some(key) = missing {
+            error.key = key;
+        }
+        error
     }
 
     /// The line where something begins.

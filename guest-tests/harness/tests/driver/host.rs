@@ -6,7 +6,7 @@ use crate::{
     A, APMASK, B, BIND, LIMIT, UNBIND, add_adapter, boot, domains, remove_adapter, set, shell,
     wait_for, wait_for_card,
 };
-use harness::guest::{Guest, Kind, Sees};
+use harness::guest::{Guest, Sees};
 use harness::mdev::{Mdev, Resource, store};
 use harness::{Driver, Machine};
 
@@ -47,7 +47,7 @@ fn a_guest_follows_its_host() {
     let all = ["05.0004", "05.0005", "06.0004", "06.0005"];
     wait_for(&mdev, "guest_matrix", &all);
     let device = format!("sysfsdev={}", mdev.path());
-    let guest = Guest::start(&machine, Kind::Probe, &device, 99, 600);
+    let guest = Guest::start(&machine, &device, 99, 600);
     let mut observer = Observer { mdev, guest };
     observer.expect(&[5, 6], &[4, 5], &[4, 7], &[]);
 

@@ -2,7 +2,7 @@
 //! A queue whose reset never ends holds up nobody but its own mdev.
 
 use crate::{A, APMASK, B, BIND, LIMIT, UNBIND, boot, shell, wait_for};
-use harness::guest::{Guest, Kind};
+use harness::guest::Guest;
 use harness::mdev::{Mdev, Resource, store};
 use harness::{Driver, Exit, qmp};
 use l1_protocol::{Command, Event};
@@ -22,7 +22,7 @@ fn a_stuck_queue_holds_up_no_other_mdev() {
 
     // A queue that a guest has had must be reset when it leaves the guest.
     let device = format!("sysfsdev={}", stuck.path());
-    let mut guest = Guest::start(&machine, Kind::Probe, &device, 99, 600);
+    let mut guest = Guest::start(&machine, &device, 99, 600);
     let begun = guest.until(LIMIT, |sees| sees.matrix() == ["05.0004"]);
     begun.unwrap().unwrap();
     let fault = "[[fault]]\napqn = \"05.0004\"\non = \"zapq\"\nrc = 2".to_owned();

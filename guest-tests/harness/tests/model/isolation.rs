@@ -4,7 +4,7 @@
 
 use crate::{LIMIT, await_record, boot, clear, config, inject, shell, start};
 use harness::audit::{Auditing, Mark};
-use harness::guest::{Guest, Kind};
+use harness::guest::Guest;
 use harness::mdev::{Mdev, Resource, reserve_all, store};
 use harness::{Driver, Error, Machine};
 use std::collections::BTreeMap;
@@ -111,7 +111,7 @@ fn every_rule_is_seen_broken_on_a_real_run() {
         std::slice::from_ref(&queue)
     );
     let device = format!("sysfsdev={}", mdev.path());
-    let guest = Guest::start(&machine, Kind::Probe, &device, 0, 1);
+    let guest = Guest::start(&machine, &device, 0, 1);
     // It gets the host's reply in place of its own.
     let end = Instant::now() + LIMIT;
     while !broken(&machine).contains(&"reply-to-owner".to_owned()) {
