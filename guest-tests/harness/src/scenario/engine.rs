@@ -88,21 +88,17 @@ fn on_one_machine(
         "L1: Linux {kernel} on our QEMU, up after {seconds:.1} s"
     ));
     report.kernel.clone_from(kernel);
-    let done = (|| {
-        let mut stage = Stage::new(&machine, options.verbose)?;
+    let done = Stage::new(&machine, options.verbose).and_then(|mut stage| {
         for scenario in scenarios {
             let mut inner = ktap.nested(scenario.steps.len());
             let done = run_one(&mut stage, scenario, &mut operator, options, &mut inner)?;
             inner.end();
             ktap.result(done.passed, &done.name);
-            if !done.passed {
-                keep(&machine, None, "a step has failed");
-            }
             report.scenarios.push(done);
         }
         Ok(())
-    })();
-    done.inspect_err(|e: &Error| keep(&machine, None, &e.to_string()))?;
+    });
+    done.inspect_err(|e| keep(&machine, None, &e.to_string()))?;
     machine.shutdown()
 }
 
@@ -137,15 +133,12 @@ fn run_one(
         report.steps.push(done);
         if !report.passed {
             // What comes after it was written for a machine that this is not.
+            keep(stage.machine, None, "a step has failed");
             break;
         }
     }
-    if report.passed {
-        actor.clean_up(stage)?;
-        stage.machine.check_kernel()?;
-    } else if options.verbose {
-        ktap.note("what L1 has is left as it is");
-    }
+    actor.clean_up(stage)?;
+    stage.machine.check_kernel()?;
     Ok(report)
 }
 
@@ -215,6 +208,7 @@ fn run_step(
         _ => {
             stage.sync()?;
             stage.world.forget_answers();
+            confirm(stage, &watching)?;
             found.extend(hold(stage, step, look)?);
         }
     }
@@ -269,6 +263,21 @@ fn watch(stage: &mut Stage<'_>, nevers: &[Expect]) -> Result<Vec<String>, Error>
         }
     }
     Ok(watching)
+}
+
+/// Until these guests have looked at their masks once more: what the action
+/// did to them has then been seen.
+fn confirm(stage: &mut Stage<'_>, guests: &[String]) -> Result<(), Error> {
+    use ap_probe::command::Request;
+    const SOON: Duration = Duration::from_secs(10);
+    for guest in guests {
+        if stage.ask(guest, Request::Query).is_some() {
+            let answered =
+                |w: &super::world::World| w.guests[guest].answers.contains_key(&Request::Query);
+            stage.until(SOON, answered)?;
+        }
+    }
+    Ok(())
 }
 
 fn errno_finding(wanted: Option<&String>, refusal: Option<&String>) -> Vec<Finding> {

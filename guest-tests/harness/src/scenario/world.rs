@@ -158,8 +158,10 @@ impl GuestState {
         let value: Value = serde_json::from_str(line).ok()?;
         if let Some(sees) = configuration(&value) {
             // Only what it was told: a guest that looks because we ask, or all
-            // the time, sees more than one that waits to be told.
-            if matches!(value["why"].as_str(), None | Some("start" | "event")) {
+            // the time, sees more than one that waits to be told. What it is
+            // told again, it was told before.
+            let told = matches!(value["why"].as_str(), None | Some("start" | "event"));
+            if told && self.told.as_ref().is_none_or(|(last, _)| *last != sees) {
                 self.told = Some((sees.clone(), Instant::now()));
             }
             self.latest = Some(sees);

@@ -31,8 +31,20 @@ pub struct Masks {
 }
 
 impl Masks {
-    /// What the bus shows, if there is one.
+    /// What the bus shows, if there is one. It may change between two of the
+    /// files, so that what was read is a state only if it is read once more.
     pub fn read() -> Option<Self> {
+        let mut last = Self::read_once()?;
+        loop {
+            let now = Self::read_once()?;
+            if now == last {
+                return Some(now);
+            }
+            last = now;
+        }
+    }
+
+    fn read_once() -> Option<Self> {
         Some(Self {
             apm: attribute(BUS, "ap_adapter_mask")?,
             aqm: attribute(BUS, "ap_usage_domain_mask")?,
