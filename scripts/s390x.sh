@@ -13,14 +13,14 @@ export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUSTFLAGS=-Ctarget-feature=+crt-stat
 # build-std is unstable; the flag lets a stable compiler take it.
 export RUSTC_BOOTSTRAP=1
 
-cargo_build "agent, VFIO client and apvmm" --release -Zbuild-std=std,panic_abort --target $HOSTED \
-  --target-dir "$OUTPUT/build/s390x" -p l1-agent -p apvmm
+cargo_build "agent, programs for L1 and L2, apvmm" --release -Zbuild-std=std,panic_abort --target $HOSTED \
+  --target-dir "$OUTPUT/build/s390x" -p l1-agent -p apvmm -p ap-probe
 
 # Bare metal, which needs core alone: the probe, and the host that tests SIE.
 CARGO_TARGET_DIR=$OUTPUT/build/s390x "$ROOT/guest-tests/bare-metal/build.sh"
 
 # What the agent mounts as /mnt/host in L1.
 mkdir -p "$OUTPUT/s390x" "$OUTPUT/share"
-rsync -c "$OUTPUT/build/s390x/$HOSTED/release/l1-agent" "$OUTPUT/s390x/"
-rsync -c "$OUTPUT/build/s390x/$HOSTED/release/"{apvmm,vfio-client,zcrypt} \
+rsync -c "$OUTPUT/build/s390x/$HOSTED/release/"{l1-agent,linux-probe} "$OUTPUT/s390x/"
+rsync -c "$OUTPUT/build/s390x/$HOSTED/release/"{apvmm,host-io,vfio-client,zcrypt} \
   "$OUTPUT/build/s390x/s390x-unknown-none-softfloat/release/"{probe,sie-host} "$OUTPUT/share/"
