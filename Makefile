@@ -22,7 +22,7 @@ ROOT_STEP := "l1-root=scripts/l1-root.sh s390-tools mdevctl openssl kmod qemu-sy
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
-run-guest: ## the main job: a guest gains and loses AP resources (DRIVER=rust|c GUEST=probe|linux)
+run-guest: ## the main job: a guest gains and loses AP resources (SCENARIO= TOPOLOGY= DRIVER= GUEST=)
 	@$(STEPS) $(ALL_STEPS)
 	@target/debug/run-guest
 

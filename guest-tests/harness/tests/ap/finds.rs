@@ -33,7 +33,6 @@ fn linux_finds_twelve_cards_by_sixteen_domains() {
 }
 
 #[test]
-#[ignore = "nightly: 1,360 queues"]
 fn linux_finds_sixteen_cards_by_eighty_five_domains() {
     let (machine, topology) = boot("finds-sixteen", shipped("sixteen-by-eighty-five"));
     sysfs::check(&machine, &topology);
