@@ -6,6 +6,7 @@
     .set    EXT_CODE, 0x86
     .set    PGM_CODE, 0x8e
     .set    PGM_OLD_ADDRESS, 0x158
+    .set    SVC_NEW, 0x1c0
     .set    EXT_OLD_ADDRESS, 0x138
 
     .text
@@ -51,12 +52,9 @@ program_check:
     larl    %r14, sie_exit          # protection: after SIE
     cg      %r14, PGM_OLD_ADDRESS
     je      sie_exit
-    larl    %r14, probe_insn
-    cg      %r14, PGM_OLD_ADDRESS
-    je      probe_exit
-    larl    %r14, probe_exit
-    cg      %r14, PGM_OLD_ADDRESS
-    je      probe_exit
+    lgrl    %r14, probing
+    ltgr    %r14, %r14
+    bcr     7, %r14                 # if not zero
     brasl   %r14, unexpected_program_check
 
 external:
@@ -69,18 +67,54 @@ external:
     larl    %r14, wait_continue
     br      %r14
 
-# u64 sie_probe(address): SIE at an address where none can be; returns the
-# program interruption code
+# The probes: one instruction that ends in a program interruption, after which
+# they go on, wherever that finds the PSW. They return the interruption code, or
+# 0 if there was none.
+
+    .macro  probe to
+    stg     %r14, 112(%r15)
+    larl    %r1, \to
+    stgrl   %r1, probing
+    xc      PGM_CODE(2), PGM_CODE
+    .endm
+
+# u64 sie_probe(address): SIE at an address where none can be
     .globl  sie_probe
 sie_probe:
-    xc      PGM_CODE(2), PGM_CODE
-    stg     %r14, 112(%r15)
-probe_insn:
+    probe   probe_exit
     sie     0(%r2)
 probe_exit:
-    lg      %r14, 112(%r15)
     llgh    %r2, PGM_CODE
+probe_return:
+    lghi    %r1, 0
+    stgrl   %r1, probing
+    lg      %r14, 112(%r15)
     br      %r14
+
+# u64 svc_probe(mask): SVC, whose new PSW has this mask
+    .globl  svc_probe
+svc_probe:
+    probe   probe_exit
+    stg     %r2, SVC_NEW
+    stg     %r1, SVC_NEW + 8
+    svc     0
+
+# u64 sckpf_probe(): SCKPF with an operand that it refuses. Returns in the upper
+# word what a register has at the interruption that was set to 1, and to 2 in
+# the same translation block as the SCKPF.
+    .globl  sckpf_probe
+sckpf_probe:
+    probe   sckpf_exit
+    lghi    %r0, -1
+    lghi    %r3, 1
+    j       1f
+1:  lghi    %r3, 2
+    sckpf
+sckpf_exit:
+    llgh    %r2, PGM_CODE
+    sllg    %r3, %r3, 32
+    ogr     %r2, %r3
+    j       probe_return
 
 # void wait_external(): wait for one external interruption
     .globl  wait_external
@@ -124,6 +158,8 @@ control_0:
     .quad   0x0ae0                  # service signal, clock comparator
 never:
     .quad   -1                      # clock comparator
+probing:
+    .quad   0                       # where program interruptions go on, if any
 control_1:
     .quad   0x20                    # real space: guest absolute is host real
 

@@ -14,6 +14,8 @@ global_asm!(
 unsafe extern "C" {
     fn sie_run(sd: *mut StateDescription, regs: *mut [u64; 14]) -> u64;
     fn sie_probe(address: u64) -> u64;
+    fn svc_probe(mask: u64) -> u64;
+    fn sckpf_probe() -> u64;
     fn wait_external();
 }
 
@@ -110,6 +112,37 @@ pub fn probe(address: u64) -> u64 {
     // SAFETY: the instruction ends in a program interruption that sie_probe
     // expects; if it does not, it enters nothing but a malformed guest.
     unsafe { sie_probe(address) }
+}
+
+/// SVC that loads a PSW with this mask, which must not be valid. Returns the
+/// program interruption code.
+pub fn probe_svc(mask: u64) -> u64 {
+    // SAFETY: svc_probe expects the program interruption; without it, it goes
+    // on by the PSW that it has made.
+    unsafe { svc_probe(mask) }
+}
+
+/// SCKPF with an operand that it refuses, and a register, changed just before.
+/// Returns the register's value, which should be 2, and the interruption code.
+pub fn probe_sckpf() -> (u64, u64) {
+    // SAFETY: sckpf_probe expects the program interruption.
+    let result = unsafe { sckpf_probe() };
+    (result >> 32, result & 0xffff)
+}
+
+/// PSW that was stored by the last program interruption: its mask.
+pub fn program_old_mask() -> u64 {
+    let value: u64;
+    // SAFETY: fetches a doubleword of the lowcore.
+    unsafe { asm!("lg {0},0x150", out(reg) value, options(nostack)) }
+    value
+}
+
+/// A program interruption whose new PSW is not valid, so that it never ends:
+/// the machine has crashed.
+pub fn crash() -> ! {
+    // SAFETY: nothing runs after it.
+    unsafe { asm!("oi 0x1d0,0x80", ".short 0", options(noreturn)) }
 }
 
 /// Translation exception identification of the last host access exception.

@@ -2,7 +2,8 @@
 //! A host without an operating system that runs guests under SIE and checks
 //! one rule of interpretive execution in each test. It prints KTAP.
 //!
-//! With `fuzz=SEED,ROUNDS` on the command line it runs random guests instead.
+//! With `fuzz=SEED,ROUNDS` on the command line it runs random guests instead,
+//! with `host` only the tests that need no SIE, and with `crash` it crashes.
 //!
 //! `run.sh QEMU` runs it; it wants two CPUs and `-cpu max,sief2=on`.
 #![no_std]
@@ -10,6 +11,7 @@
 
 mod fuzz;
 mod guest;
+mod host;
 mod insn;
 mod intercept;
 mod program;
@@ -29,14 +31,21 @@ pub type Test = (&'static str, fn(&mut Guest) -> Result<(), Failure>);
 /// Called by the start-up code.
 #[unsafe(no_mangle)]
 extern "C" fn sie_host_main() -> ! {
-    let groups = [
+    let all = [
+        host::TESTS,
         validity::TESTS,
         intercept::TESTS,
         program::TESTS,
         storage::TESTS,
         request::TESTS,
     ];
-    let fuzz = fuzz::Options::parse(insn::command_line());
+    let line = insn::command_line();
+    let groups = match line.trim_ascii() {
+        b"crash" => insn::crash(),
+        b"host" => &all[..1],
+        _ => &all[..],
+    };
+    let fuzz = fuzz::Options::parse(line);
     if let Some((sccb, storage)) = insn::take_storage() {
         if let Some(options) = fuzz {
             let mut report = Report::start(sccb, 1);

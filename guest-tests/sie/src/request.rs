@@ -19,7 +19,6 @@ pub const TESTS: &[Test] = &[
     ("request_from_other_cpu", request_from_other_cpu),
     ("orders_while_tables_change", orders_while_tables_change),
     ("stop_while_guest_runs", stop_while_guest_runs),
-    ("host_cpu_timer", host_cpu_timer),
 ];
 
 /// BRC to itself
@@ -162,12 +161,4 @@ fn stop_while_guest_runs(guest: &mut Guest) -> Result<(), Failure> {
     delay(2000);
     expect("reset", second::stop_by(second::CPU_RESET), true)?;
     expect("PSW in the loop", guest.sd().psw_addr, CODE)
-}
-
-fn host_cpu_timer(_: &mut Guest) -> Result<(), Failure> {
-    // a timer that has run out stays negative, for the host as well
-    let before = 1u64.wrapping_neg() << 20;
-    let after = insn::cpu_timer_after(before);
-    expect("negative", (after as i64) < 0, true)?;
-    expect("counts down", after <= before, true)
 }
