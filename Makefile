@@ -34,8 +34,9 @@ check: ## format, lints, scripts, licences, documentation's folder map
 	@scripts/check.sh
 
 bench: ## measured figures, side by side, into target/bench.json
-	@$(STEPS) $(ALL_STEPS) $(ROOT_STEP)
+	@$(STEPS) $(ALL_STEPS) $(ROOT_STEP) qemu-stock=scripts/qemu.sh\ stock
 	@target/debug/l1 bench-boot
+	@target/debug/l1 bench-sie
 	@target/debug/run-guest --bench 3
 	@target/debug/bench-queues
 	@target/debug/l1 bench-vmm

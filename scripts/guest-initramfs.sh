@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Makes the Linux guest that run-guest boots: target/share/guest-kernel and
-# guest-initramfs: the Linux probe as /init, and busybox for other tests.
+# guest-initramfs: the Linux probe as /init, busybox for other tests, and what
+# bench-sie measures with.
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 
 BLD=$OUTPUT/kernels/guest
 INIT=$OUTPUT/s390x/linux-probe
 BUSYBOX=$TOOLS/busybox-s390x
+WORKLOAD=$OUTPUT/share/workload
 OUT=$OUTPUT/share/guest-initramfs
 mkdir -p "$OUTPUT/share"
 rsync -c "$BLD/arch/s390/boot/bzImage" "$OUTPUT/share/guest-kernel"
 
-KEY=$(cat "$INIT" "$BUSYBOX" "$ROOT/scripts/guest-initramfs.sh" | sha256sum)
+KEY=$(cat "$INIT" "$BUSYBOX" "$WORKLOAD" "$ROOT/scripts/guest-initramfs.sh" | sha256sum)
 if up_to_date "$OUT.key" "$KEY" && [ -f "$OUT" ]; then
   say "up to date: target/share/guest-initramfs"
   exit
@@ -20,7 +22,7 @@ fi
 {
   printf 'dir /%s 755 0 0\n' bin dev proc sys
   printf 'nod /dev/console 600 0 0 c 5 1\nfile /init %s 755 0 0\n' "$INIT"
-  printf 'file /bin/busybox %s 755 0 0\n' "$BUSYBOX"
+  printf 'file /bin/busybox %s 755 0 0\nfile /bin/workload %s 755 0 0\n' "$BUSYBOX" "$WORKLOAD"
   for applet in sh cat date ls mount poweroff printf usleep; do
     printf 'slink /bin/%s busybox 777 0 0\n' $applet
   done

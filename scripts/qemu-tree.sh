@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Makes QEMU source trees out of the pinned tarball and qemu-patches/.
+#   qemu-tree.sh pristine     the tarball, unpacked in the cache
 #   qemu-tree.sh export DIR   pristine + new files + patches, plain files; a
 #                             file that did not change keeps its time stamp
 #   qemu-tree.sh edit         a git work tree in target/qemu-edit, one commit
@@ -83,8 +84,9 @@ refresh() {
 
 pristine
 case ${1-} in
+pristine) ;;
 export) export_tree "$2" ;;
 edit) edit ;;
 refresh) refresh ;;
-*) die "usage: qemu-tree.sh export DIR | edit | refresh" 2 ;;
+*) die "usage: qemu-tree.sh pristine | export DIR | edit | refresh" 2 ;;
 esac

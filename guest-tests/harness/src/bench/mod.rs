@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `target/bench.json`: one entry a figure, replaced by name when measured anew.
 
+pub mod sie;
 pub mod vmm;
 
 use crate::config::project_root;

@@ -46,6 +46,16 @@ enum What {
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
+    /// Measure a Linux image as L2, as L1, and on stock QEMU, into
+    /// target/bench.json
+    BenchSie {
+        /// How often each is started
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// For how long each figure is measured at least
+        #[arg(long, default_value_t = 1000)]
+        milliseconds: u32,
+    },
     /// Measure apvmm beside Debian's QEMU in L1, into target/bench.json
     BenchVmm {
         /// How many starts of each
@@ -116,6 +126,9 @@ fn main() -> ExitCode {
         What::Evidence => write_evidence(),
         What::BenchDriver { size, rounds } => bench_driver(size.as_deref(), rounds),
         What::BenchBoot { runs } => bench_boot(runs),
+        What::BenchSie { runs, milliseconds } => bench::sie::run(runs, milliseconds)
+            .map(|()| ExitCode::SUCCESS)
+            .map_err(Into::into),
         What::BenchVmm { runs } => bench::vmm::run(runs)
             .map(|()| ExitCode::SUCCESS)
             .map_err(Into::into),
