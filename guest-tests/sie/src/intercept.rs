@@ -4,6 +4,7 @@
 use crate::Test;
 use crate::guest::{CODE, DATA, Guest, PSW_MASK, PSW_PER};
 use crate::report::{Failure, expect};
+use crate::sd::{CPUSTAT_P, CPUSTAT_ZARCH};
 
 /// The tests.
 pub const TESTS: &[Test] = &[
@@ -16,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("stfle", stfle),
     ("ipte_interlock", ipte_interlock),
     ("per_ifetch", per_ifetch),
+    ("per_enforced", per_enforced),
     ("access_register_mode", access_register_mode),
 ];
 
@@ -198,6 +200,52 @@ fn per_ifetch(guest: &mut Guest) -> Result<(), Failure> {
     guest.program(&[]);
     guest.run_to(4)?;
     expect("status", guest.sd().icptstatus, 0x02u8)
+}
+
+/// Runs into an event that the host enforces.
+fn event(guest: &mut Guest, iprcc: u16, code: u16, next: u64) -> Result<(), Failure> {
+    guest.run_to(8)?;
+    expect("iprcc", guest.sd().iprcc(), iprcc)?;
+    expect("PER code", guest.sd().perc >> 8, code)?;
+    expect("PER address", guest.sd().peraddr, CODE)?;
+    expect("PSW behind it", guest.sd().psw_addr, next)
+}
+
+fn per_enforced(guest: &mut Guest) -> Result<(), Failure> {
+    guest.sd().cpuflags = CPUSTAT_ZARCH | CPUSTAT_P;
+    guest.sd().gcr[9] = 0x4000_0000;
+    guest.sd().gcr[11] = u64::MAX;
+    // EPSW 1: the guest's PSW does not have the bit
+    guest.program(&[0xb98d, 0x0010]);
+    event(guest, 0x80, 0x40, CODE + 4)?;
+    expect("bit in the PSW", guest.regs[1] & PSW_PER >> 32, 0u64)?;
+    guest.run_to_end(2)?;
+    expect("status", guest.sd().icptstatus, 0x02u8)?;
+
+    // with a divide exception (DSGR), which by itself would be the guest's own
+    guest.program(&[0xb90d, 0x0024]);
+    guest.sd().psw_addr = CODE;
+    event(guest, 0x89, 0x40, CODE + 4)?;
+
+    // after a supervisor call
+    guest.put_u64(0x1c0, PSW_MASK);
+    guest.put_u64(0x1c8, CODE + 0x100);
+    guest.program(&[0x0a07]);
+    guest.sd().psw_addr = CODE;
+    event(guest, 0x80, 0x40, CODE + 0x100)?;
+
+    // a store; QEMU notices it at once only with fetches recorded as well
+    guest.sd().gcr[9] = 0x6000_0000;
+    guest.sd().gcr[10] = DATA;
+    guest.sd().gcr[11] = DATA + 7;
+    guest.regs[2] = DATA;
+    guest.program(&[0xe330, 0x2000, 0x0024]);
+    guest.sd().psw_addr = CODE;
+    event(guest, 0x80, 0x20, CODE + 6)?;
+
+    guest.sd().cpuflags = CPUSTAT_ZARCH;
+    guest.sd().psw_addr = CODE;
+    guest.run_to_end(3)
 }
 
 fn access_register_mode(guest: &mut Guest) -> Result<(), Failure> {

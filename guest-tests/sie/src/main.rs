@@ -14,6 +14,7 @@ mod guest;
 mod host;
 mod insn;
 mod intercept;
+mod isolation;
 mod program;
 mod report;
 mod request;
@@ -38,6 +39,7 @@ extern "C" fn sie_host_main() -> ! {
         program::TESTS,
         storage::TESTS,
         request::TESTS,
+        isolation::TESTS,
     ];
     let line = insn::command_line();
     let groups = match line.trim_ascii() {

@@ -73,7 +73,9 @@ pub struct StateDescription {
     pub param2: [u16; 4],
     /// Data exception code.
     pub dxc: u32,
-    unused_d4: [u8; 4],
+    unused_d4: u16,
+    /// PER code, ATMID and access identification.
+    pub perc: u16,
     /// PER address.
     pub peraddr: u64,
     unused_e0: u64,
@@ -103,6 +105,7 @@ const _: () = {
     assert!(offset_of!(StateDescription, param) == 0xc0);
     assert!(offset_of!(StateDescription, param2) == 0xc8);
     assert!(offset_of!(StateDescription, dxc) == 0xd0);
+    assert!(offset_of!(StateDescription, perc) == 0xd6);
     assert!(offset_of!(StateDescription, peraddr) == 0xd8);
     assert!(offset_of!(StateDescription, tecmc) == 0xe8);
     assert!(offset_of!(StateDescription, crycbd) == 0xfc);
@@ -114,6 +117,8 @@ const _: () = {
 pub const CPUSTAT_ZARCH: u32 = 0x0000_0800;
 /// `cpuflags`: no guest storage origin and limit.
 pub const CPUSTAT_SM: u32 = 0x0000_0080;
+/// `cpuflags`: PER happens whatever the guest's PSW says, and is intercepted.
+pub const CPUSTAT_P: u32 = 0x0000_0001;
 /// `cpuflags`: stop request.
 pub const CPUSTAT_STOP_INT: u32 = 0x0400_0000;
 /// `cpuflags`: I/O interruption request.
@@ -169,7 +174,8 @@ impl StateDescription {
             param: 0,
             param2: [0; 4],
             dxc: 0,
-            unused_d4: [0; 4],
+            unused_d4: 0,
+            perc: 0,
             peraddr: 0,
             unused_e0: 0,
             tecmc: 0,
@@ -186,6 +192,12 @@ impl StateDescription {
     pub fn from_bytes(bytes: &[u8; 512]) -> Self {
         // SAFETY: integers only, of the same size, for which any bits are valid.
         unsafe { core::mem::transmute_copy(bytes) }
+    }
+
+    /// All of it, as bytes.
+    pub fn to_bytes(&self) -> [u8; 512] {
+        // SAFETY: integers only and, by its size, no padding between them.
+        unsafe { core::mem::transmute_copy(self) }
     }
 
     /// Address of the host's entry of the source page of MVPG.

@@ -5,7 +5,7 @@ use super::state::Host;
 use crate::guest::{Guest, PSW_EXT, PSW_IO, PSW_WAIT};
 use crate::insn;
 use crate::report::Failure;
-use crate::sd::{CPUSTAT_EXT_INT, CPUSTAT_IO_INT, CPUSTAT_STOP_INT};
+use crate::sd::{CPUSTAT_EXT_INT, CPUSTAT_IO_INT, CPUSTAT_P, CPUSTAT_STOP_INT};
 use crate::sd::{ECA_MVPGI, ECA_PROTEXCI, ECB_HOSTPROTINT};
 
 const PINT: u32 = 0x2000_0000;
@@ -93,7 +93,9 @@ fn program(guest: &mut Guest) -> Result<bool, Failure> {
         illegal("program interruption code", code, 0)?;
     }
     // specification: an invalid program-new PSW is intercepted in any case
-    Ok(sd.ictl & PINT != 0
+    let enforced = code & 0x80 != 0 && sd.cpuflags & CPUSTAT_P != 0;
+    Ok(enforced
+        || sd.ictl & PINT != 0
         || matches!(base, 5 | 6 | 0x13)
         || base == 2 && sd.ictl & PRIVOP != 0
         || base == 4 && sd.eca & ECA_PROTEXCI == 0)

@@ -17,7 +17,9 @@ use crate::guest::Guest;
 use crate::insn::{self, HostState};
 use crate::report::{Failure, Report, expect};
 use crate::second;
+pub use legal::check as legal;
 pub use rng::Rng;
+pub use state::Host;
 
 /// Guests of a round.
 pub const GUESTS: u64 = 16;

@@ -8,7 +8,7 @@ use super::rng::Rng;
 use crate::guest::{CODE, DATA, DIAG, Guest, HANDLER, PSW_EXT, PSW_IO, PSW_MASK, PSW_PER};
 use crate::guest::{PSW_PROBLEM, PSW_WAIT};
 use crate::insn;
-use crate::sd::{CPUSTAT_SM, CPUSTAT_ZARCH, StateDescription};
+use crate::sd::{CPUSTAT_P, CPUSTAT_SM, CPUSTAT_ZARCH, StateDescription};
 
 const DAT: u64 = 0x0400_0000_0000_0000;
 const PRIVATE_AND_REAL_SPACE: u64 = 0x120;
@@ -141,7 +141,7 @@ fn description(rng: &mut Rng, guest: &mut Guest, host: Host) {
 
     let sd = guest.sd();
     *sd = StateDescription::from_bytes(&bytes);
-    sd.cpuflags = CPUSTAT_ZARCH | sd.cpuflags & 0x00ff_f700;
+    sd.cpuflags = CPUSTAT_ZARCH | sd.cpuflags & (0x00ff_f700 | CPUSTAT_P);
     (sd.mso, sd.msl) = (origin, origin);
     match host {
         Host::Extent => sd.cpuflags &= !CPUSTAT_SM,

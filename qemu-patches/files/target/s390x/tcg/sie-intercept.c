@@ -273,6 +273,8 @@ bool s390_sie_pgm_intercept(CPUS390XState *env, int ilen, bool tec)
         hit |= !(sie->eca & SIE_ECA_PROTEXCI);
         break;
     }
+    /* events that the host enforces are for the host, with all that coincides */
+    hit |= sie->force_per && env->per_perc_atmid;
     if (!hit) {
         return false;
     }

@@ -136,8 +136,9 @@ QEMU_BUILD_BUG_ON(sizeof(S390SIEDescr) != 512);
     (SIE_CPUF0_STOP_INT | SIE_CPUF0_IO_INT | SIE_CPUF0_EXT_INT)
 /* cpuflags[2] */
 #define SIE_CPUF2_ZARCH         0x08
-/* cpuflags[3]: no guest storage origin and limit */
+/* cpuflags[3]: no guest storage origin and limit; enforced PER */
 #define SIE_CPUF3_SM            0x80
+#define SIE_CPUF3_P             0x01
 
 /* prefix */
 #define SIE_PREFIX_MASK         0x7fffe000u

@@ -56,6 +56,7 @@ typedef struct S390SIEState {
     uint32_t ictl, eca;
     uint8_t ecb;
     bool has_extent;        /* mso and msl apply */
+    bool force_per;         /* PER whatever the guest's PSW says */
     uint64_t mso, msl;
     uint64_t epoch;
     uint64_t lowcore;       /* host absolute address of the prefix page */

@@ -67,6 +67,9 @@ static void read_controls(S390SIEState *sie)
 {
     const S390SIEDescr *sd = sie->sd;
 
+    sie->force_per = (sd->cpuflags[3] & SIE_CPUF3_P) &&
+                     s390_has_feat(S390_FEAT_SIE_GPERE);
+
     sie->ictl = be32_to_cpu(sd->ictl);
     sie->eca = be32_to_cpu(sd->eca);
     sie->ecb = sd->ecb;
@@ -151,7 +154,7 @@ void s390_sie_leave(CPUS390XState *env, uint8_t icptcode)
     trace_sie_leave(env->core_id, sie->sd_addr, icptcode, env->psw.mask,
                     env->psw.addr);
 
-    per = (env->psw.mask | sie->host.mask) & PSW_MASK_PER;
+    per = s390_per_active(env) || (sie->host.mask & PSW_MASK_PER);
     unmap_sd(sie);
     sie->active = false;
     restore_host(env);
@@ -251,7 +254,7 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr)
 
     cs->exception_index = -1;
     mask = be64_to_cpu(sie->sd->gpsw_mask);
-    if ((mask | sie->host.mask) & PSW_MASK_PER) {
+    if (((mask | sie->host.mask) & PSW_MASK_PER) || sie->force_per) {
         /* the control registers changed too: make it look at watchpoints */
         env->psw.mask = mask ^ PSW_MASK_PER;
     }

@@ -109,6 +109,13 @@ static inline const uint64_t *s390_host_cregs(const CPUS390XState *env)
     return env->sie.active ? env->sie.host.cregs : env->cregs;
 }
 
+/* PER is active by the PSW, or in a guest because its host enforces it */
+static inline bool s390_per_active(const CPUS390XState *env)
+{
+    return (env->psw.mask & PSW_MASK_PER) ||
+           (s390_sie_active(env) && env->sie.force_per);
+}
+
 /* Origin of the system control area, 0 if there is none */
 static inline uint64_t s390_sie_sca_origin(const S390SIEDescr *sd)
 {
