@@ -13,6 +13,8 @@ L1_STEPS := $(SETUP) $(QEMU_STEPS) $(LINUX_STEPS) kernel=scripts/kernel.sh\ rele
 
 GUEST_STEPS := kernel-guest=scripts/kernel.sh\ guest guest=scripts/guest-initramfs.sh
 ALL_STEPS := $(L1_STEPS) $(GUEST_STEPS)
+# A driver with a defect, which a test must notice.
+DEFECT_STEP := module-defect=scripts/module.sh\ release\ vfio_ap_never_publishes
 # What the nightly tests and the benchmarks run in Debian's s390x userland.
 ROOT_STEP := "l1-root=scripts/l1-root.sh s390-tools mdevctl openssl kmod qemu-system-s390x linux-image-s390x"
 
@@ -22,12 +24,12 @@ ROOT_STEP := "l1-root=scripts/l1-root.sh s390-tools mdevctl openssl kmod qemu-sy
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
-run-guest: ## the main job: a guest gains and loses AP resources (SCENARIO= TOPOLOGY= DRIVER= GUEST=)
+run-guest: ## the main job: scenarios (SCENARIO=file TOPOLOGY=file DRIVER=rust|c GUEST=probe|linux|kernel VERBOSE=1)
 	@$(STEPS) $(ALL_STEPS)
 	@target/debug/run-guest
 
 test: ## everything that can be proven in minutes, with all set-up
-	@$(STEPS) $(ALL_STEPS) check=scripts/check.sh
+	@$(STEPS) $(ALL_STEPS) $(DEFECT_STEP) check=scripts/check.sh
 	@scripts/test.sh
 
 check: ## format, lints, scripts, licences, documentation's folder map
@@ -44,7 +46,7 @@ bench: ## measured figures, side by side, into target/bench.json
 	@target/debug/bench-ap
 
 nightly: ## test, and what needs more: debug kernel, Debian's kernel and tools, KVM selftests
-	@$(STEPS) $(ALL_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
+	@$(STEPS) $(ALL_STEPS) $(DEFECT_STEP) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
 	  module-debug=scripts/module.sh\ debug kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP)
 	@NIGHTLY=1 scripts/test.sh
 	@scripts/loom.sh

@@ -35,8 +35,12 @@ impl Guest {
         self.id
     }
 
-    /// Writes the guest's masks.
+    /// Writes the guest's masks. A build for a test leaves that out, to see that
+    /// it is noticed.
     pub(crate) fn set_masks(&mut self, matrix: Matrix) {
+        if cfg!(vfio_ap_never_publishes) {
+            return;
+        }
         if let Some(kvm) = &mut self.kvm {
             kvm.set_masks(matrix);
         }

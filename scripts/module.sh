@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT OR Apache-2.0
-# Builds hostdrv/ as a module for one of our kernels: module.sh release|debug.
+# Builds hostdrv/ as a module for one of our kernels: module.sh release|debug,
+# and with a second word with that defect built in, into a folder of its own.
 # The module is built in a copy of the sources under target/hostdrv/FLAVOUR, so
 # that no object file lands among them; vfio_ap.ko is linked to the top there.
 # shellcheck source=scripts/env.sh
@@ -9,7 +10,8 @@ use_rust
 
 FLAVOUR=$1
 BLD=$(readlink -f "$OUTPUT/kernels/$FLAVOUR")
-DIR=$OUTPUT/hostdrv/$FLAVOUR
+DIR=$OUTPUT/hostdrv/$FLAVOUR${2:+-$2}
+export VFIO_AP_DEFECT=${2-}
 MODULE=$DIR/hostdrv/vfio_ap.ko
 CC=$([ "$FLAVOUR" = debug ] && echo clang-19 || echo s390x-linux-gnu-gcc)
 PATH=$(dirname "$RUSTC"):$TOOLS/bindgen/bin:$PATH
@@ -23,7 +25,7 @@ before=$(stat -c %Y "$MODULE" 2>/dev/null || echo 0)
 make -C "$BLD" M="$DIR/hostdrv" ARCH=s390 CROSS_COMPILE=s390x-linux-gnu- CC="$CC" -j"$JOBS" modules
 ln -sfn hostdrv/vfio_ap.ko "$DIR/vfio_ap.ko"
 if [ "$(stat -c %Y "$MODULE")" = "$before" ]; then
-  say "up to date: target/hostdrv/$FLAVOUR/vfio_ap.ko"
+  say "up to date: ${DIR#"$ROOT"/}/vfio_ap.ko"
 else
-  say "built: target/hostdrv/$FLAVOUR/vfio_ap.ko"
+  say "built: ${DIR#"$ROOT"/}/vfio_ap.ko"
 fi

@@ -7,8 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 fn run_guest(args: &[&str]) -> (Output, serde_json::Value) {
+    run_guest_with(None, args)
+}
+
+/// With a module of one's own, if it is given.
+fn run_guest_with(module: Option<&Path>, args: &[&str]) -> (Output, serde_json::Value) {
     let report = tempfile::NamedTempFile::new().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_run-guest"))
+        .envs(module.map(|file| ("MODULE", file)))
         .args(args)
         .arg("--report")
         .arg(report.path())
@@ -184,6 +190,23 @@ fn a_run_fails_when_it_should_and_says_what() {
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
+}
+
+#[test]
+fn a_driver_that_never_publishes_is_found_out() {
+    let module = "target/hostdrv/release-vfio_ap_never_publishes/vfio_ap.ko";
+    let module = project_root().join(module);
+    let folder = tempfile::tempdir().unwrap();
+    let steps = "[[step]]\nassign = { mdev = \"a\", adapters = [7] }";
+    let file = failing(folder.path(), "defect", true, steps);
+    let topology = project_root().join("guest-tests/topologies/three-by-two.toml");
+    let args = ["--topology", topology.to_str().unwrap(), "--scenario", &file];
+    let (output, _) = run_guest_with(Some(&module), &args);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("not ok 2 start guest g"), "{text}");
+    assert!(text.contains("guest-sees g: seen   adapters []"), "{text}");
+    assert!(text.contains("not ok 1 defect"), "{text}");
 }
 
 #[test]

@@ -84,8 +84,7 @@ fn key_at(text: &str, at: usize) -> &str {
     }
     // Back over what is complete, until the `=` of what is not.
     let (mut depth, mut quoted) = (0, false);
-    let mut chars = text[..at].char_indices().rev();
-    while let Some((i, c)) = chars.next() {
+    for (i, c) in text[..at].char_indices().rev() {
         match c {
             '"' => quoted = !quoted,
             '\n' => quoted = false,
