@@ -200,7 +200,12 @@ fn a_driver_that_never_publishes_is_found_out() {
     let steps = "[[step]]\nassign = { mdev = \"a\", adapters = [7] }";
     let file = failing(folder.path(), "defect", true, steps);
     let topology = project_root().join("guest-tests/topologies/three-by-two.toml");
-    let args = ["--topology", topology.to_str().unwrap(), "--scenario", &file];
+    let args = [
+        "--topology",
+        topology.to_str().unwrap(),
+        "--scenario",
+        &file,
+    ];
     let (output, _) = run_guest_with(Some(&module), &args);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");

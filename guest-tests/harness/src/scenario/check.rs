@@ -107,13 +107,16 @@ pub fn findings(expect: &Expect, world: &World, look: Look) -> Vec<Finding> {
         });
     }
     if let Some(wanted) = expect.crypto_ok {
-        let seen = world.crypto.as_ref().and_then(|c| c.ok);
-        let seen = seen.map_or_else(|| "not done".to_owned(), |n| n.to_string());
-        all.push(Finding::new(
-            "crypto-ok".to_owned(),
-            wanted.to_string(),
-            seen,
-        ));
+        let crypto = world.crypto.as_ref();
+        let unable = crypto.is_some_and(|c| c.unable);
+        let seen = match crypto.and_then(|c| c.ok) {
+            _ if unable => "not checked: the guest's kernel has no zcrypt".to_owned(),
+            Some(ok) => ok.to_string(),
+            None => "not done".to_owned(),
+        };
+        let mut finding = Finding::new("crypto-ok".to_owned(), wanted.to_string(), seen);
+        finding.holds |= unable;
+        all.push(finding);
     }
     all
 }

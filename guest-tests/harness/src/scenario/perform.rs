@@ -386,6 +386,7 @@ fn request_crypto(
         guest: guest.clone(),
         id,
         ok: None,
+        unable: false,
     });
     if *collect {
         return Ok(Ok(()));

@@ -40,6 +40,8 @@ pub struct Crypto {
     pub id: u32,
     /// How many results were right, once all are there.
     pub ok: Option<u32>,
+    /// Whether the guest has nothing to make requests with.
+    pub unable: bool,
 }
 
 /// A guest.
@@ -100,6 +102,7 @@ impl World {
                 && let Some(crypto) = &mut self.crypto
                 && (crypto.guest.as_str(), crypto.id) == (guest, id)
             {
+                crypto.unable = value["op"] == "unable";
                 crypto.ok = value["ok"].as_u64().and_then(|n| u32::try_from(n).ok());
             }
         }

@@ -118,6 +118,11 @@ pub fn driver(name: &str) -> Option<String> {
     Some(link.file_name()?.to_str()?.to_owned())
 }
 
+/// Whether there are drivers that use queues.
+pub fn has_zcrypt() -> bool {
+    Path::new(&format!("{BUS}/drivers/cex4queue")).exists()
+}
+
 /// Whether zcrypt could use a queue now.
 pub fn is_usable(apqn: Apqn) -> bool {
     code_of(apqn) == 0 && device(&apqn.to_string(), "online").as_deref() == Some("1")

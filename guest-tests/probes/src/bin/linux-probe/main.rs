@@ -70,8 +70,16 @@ fn run() -> io::Result<()> {
     let masks = masks.unwrap_or_default();
     report.masks("start", None, &masks);
     report.verdict("devices", bus::devices_fit(&masks));
-    report.verdict("z90crypt", rsa::status(&report));
-    if options.crypto {
+    // A kernel may have it as a module, which nobody has brought.
+    let zcrypt = bus::has_zcrypt();
+    if zcrypt {
+        report.verdict("z90crypt", rsa::status(&report));
+    } else {
+        report.skip("z90crypt", "the kernel has no zcrypt");
+    }
+    if !zcrypt {
+        report.skip("rsa", "the kernel has no zcrypt");
+    } else if options.crypto {
         report.verdict("rsa", rsa::each_queue(&report, &masks));
     } else {
         report.skip("rsa", "crypto=off");
@@ -170,6 +178,9 @@ impl Server {
                     o.string("apqn", apqn)?;
                     o.raw("code", code)
                 });
+            }
+            Request::Crypto(..) if !bus::has_zcrypt() => {
+                self.report.answer("unable", id, |_| Ok(()));
             }
             Request::Crypto(apqn, requests) => {
                 let report = Arc::clone(&self.report);
