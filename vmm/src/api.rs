@@ -7,7 +7,11 @@
 //!   {"request":"ap.attach","sysfsdev":"...","id":"ap0"}
 //!   {"request":"ap.detach"}     {"ok":null}, or {"error":"..."}
 //!   {"request":"ap.notify"}
-//!   {"request":"quiesce"}
+//!   {"request":"pause"}         all CPUs are held when the answer comes
+//!   {"request":"resume"}
+//!   {"request":"quiesce"}       asks the guest to shut down
+//!   {"request":"reset"}         done when the answer comes; the device stays
+//!   {"request":"metrics"}       {"ok":{"cpus":[...],"exits":{...},...}}
 //! ```
 //!
 //! The socket never blocks the loop that serves it: input is taken as it
@@ -41,8 +45,16 @@ enum Request {
     ApDetach,
     #[serde(rename = "ap.notify")]
     ApNotify,
+    #[serde(rename = "pause")]
+    Pause,
+    #[serde(rename = "resume")]
+    Resume,
     #[serde(rename = "quiesce")]
     Quiesce,
+    #[serde(rename = "reset")]
+    Reset,
+    #[serde(rename = "metrics")]
+    Metrics,
 }
 
 /// What requests can do.
@@ -60,6 +72,14 @@ pub trait Control {
     fn ap_attach(&mut self, config: &ApConfig) -> Result<(), Self::Error>;
     /// Detaches the device; `false` if there is none.
     fn ap_detach(&mut self) -> Result<bool, Self::Error>;
+    /// Counts and states.
+    fn metrics(&mut self) -> Value;
+    /// Holds all CPUs.
+    fn pause(&mut self) -> Result<(), Self::Error>;
+    /// Lets them go on.
+    fn resume(&mut self);
+    /// Resets the machine.
+    fn reset(&mut self) -> Result<(), Self::Error>;
     /// Asks the guest to shut down; `false` if it does not listen.
     fn quiesce(&mut self) -> Result<bool, Self::Error>;
 }
@@ -195,6 +215,13 @@ fn answer<C: Control>(line: &[u8], control: &mut C) -> Value {
             Ok(false) => return json!({"error": "the machine has no AP device"}),
             result => result.map(|_| Value::Null),
         },
+        Request::Pause => control.pause().map(|()| Value::Null),
+        Request::Resume => {
+            control.resume();
+            Ok(Value::Null)
+        }
+        Request::Reset => control.reset().map(|()| Value::Null),
+        Request::Metrics => Ok(control.metrics()),
         Request::Quiesce => match control.quiesce() {
             Ok(false) => return json!({"error": "the guest does not listen"}),
             result => result.map(|_| Value::Null),

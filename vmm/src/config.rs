@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine description: what a user may ask for.
 //!
-//! The same structs are read from a JSON file (`--config`) and built from
+//! The same structs are read from a JSON file (`--machine`) and built from
 //! command-line options; options override the file. Unknown keys are errors.
 //!
 //! ```json
@@ -22,7 +22,7 @@ const MEMORY_MIN: ByteSize = ByteSize(64 << 20);
 /// Largest guest: far from where sums of addresses could overflow.
 const MEMORY_MAX: ByteSize = ByteSize(1 << 40);
 
-const CPUS_MAX: u16 = 1;
+const CPUS_MAX: u16 = 8;
 
 /// A machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,12 @@ pub struct VmConfig {
     /// Whether the guest has AP instructions.
     #[serde(default)]
     pub ap_instructions: ApInstructions,
+    /// Whether the machine ends when the guest asks for a reset.
+    #[serde(default)]
+    pub no_reboot: bool,
+    /// Whether the process confines itself.
+    #[serde(default)]
+    pub sandbox: Sandbox,
     /// Where the console goes.
     #[serde(default)]
     pub console: ConsoleConfig,
@@ -80,6 +86,22 @@ pub struct ApConfig {
     /// as under a VMM that knows no such events.
     #[serde(default = "ap_events")]
     pub events: bool,
+    /// How the device is opened.
+    #[serde(default)]
+    pub backend: ApBackend,
+}
+
+/// How a VFIO device is opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApBackend {
+    /// By its group if that can be opened, else by its node.
+    #[default]
+    Auto,
+    /// By `/dev/vfio/N` and a container.
+    Group,
+    /// By `/dev/vfio/devices/vfioN` and `/dev/iommu`.
+    Cdev,
 }
 
 /// Whether the guest has AP instructions. They are fixed at start: a guest
@@ -93,6 +115,17 @@ pub enum ApInstructions {
     /// Yes; fail if the host cannot.
     On,
     /// No.
+    Off,
+}
+
+/// Whether the process gives up what a running machine does not need.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sandbox {
+    /// Yes; fail if the kernel cannot.
+    #[default]
+    On,
+    /// No, for debugging.
     Off,
 }
 
@@ -129,13 +162,13 @@ pub enum ConfigError {
         source: serde_json::Error,
     },
     /// No kernel was named.
-    #[error("no kernel: name one with --kernel or in the --config file")]
+    #[error("no kernel: name one with --kernel or in the --machine file")]
     NoKernel,
     /// The size of storage is not possible.
     #[error("memory size {0} is not a whole number of MiB from {MEMORY_MIN} to {MEMORY_MAX}")]
     Memory(ByteSize),
     /// The number of CPUs is not possible.
-    #[error("{0} CPUs: this version takes 1 to {CPUS_MAX}")]
+    #[error("{0} CPUs: a machine has 1 to {CPUS_MAX}")]
     Cpus(u16),
     /// A device without AP instructions is no use.
     #[error("an AP device needs AP instructions, which are off")]
@@ -164,6 +197,8 @@ impl VmConfig {
             cpus: one(),
             ap: None,
             ap_instructions: ApInstructions::default(),
+            no_reboot: false,
+            sandbox: Sandbox::default(),
             console: ConsoleConfig::default(),
             api_socket: None,
             events: None,
@@ -228,21 +263,25 @@ impl FromStr for MemoryConfig {
     }
 }
 
-/// `sysfsdev=PATH[,id=NAME][,events=on|off]`.
+/// What an AP device option looks like.
+pub const AP_FORM: &str = "sysfsdev=PATH[,id=NAME][,events=on|off][,backend=auto|group|cdev]";
+
+/// [`AP_FORM`].
 impl FromStr for ApConfig {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let error = || ConfigError::Option {
             option: text.into(),
-            expected: "sysfsdev=PATH[,id=NAME][,events=on|off]",
+            expected: AP_FORM,
         };
-        let (mut sysfsdev, mut id, mut events) = (None, None, None);
+        let (mut sysfsdev, mut id, mut events, mut backend) = (None, None, None, None);
         for pair in text.split(',') {
             let slot = match pair.split_once('=') {
                 Some(("sysfsdev", value)) => sysfsdev.replace(value),
                 Some(("id", value)) => id.replace(value),
                 Some(("events", value @ ("on" | "off"))) => events.replace(value),
+                Some(("backend", value @ ("auto" | "group" | "cdev"))) => backend.replace(value),
                 _ => return Err(error()),
             };
             if slot.is_some() {
@@ -253,6 +292,11 @@ impl FromStr for ApConfig {
             sysfsdev: sysfsdev.ok_or_else(error)?.into(),
             id: id.map_or_else(ap_id, str::to_owned),
             events: events != Some("off"),
+            backend: match backend {
+                Some("group") => ApBackend::Group,
+                Some("cdev") => ApBackend::Cdev,
+                _ => ApBackend::Auto,
+            },
         })
     }
 }
@@ -346,7 +390,8 @@ mod tests {
     fn everything() {
         let config = parse(
             r#"{"kernel": "k", "initrd": "i", "cmdline": "c", "memory": {"size": "1G"},
-                "cpus": 1, "ap": {"sysfsdev": "/sys/x", "id": "a"}, "ap-instructions": "on",
+                "cpus": 8, "ap": {"sysfsdev": "/sys/x", "id": "a"}, "ap-instructions": "on",
+                "no-reboot": true, "sandbox": "off",
                 "console": {"file": "f"}, "api-socket": "s", "events": "e"}"#,
         )
         .unwrap();
@@ -392,8 +437,10 @@ mod tests {
             assert!(matches!(config.validate(), Err(ConfigError::Memory(_))));
         }
         let mut config = good.clone();
-        config.cpus = 0;
-        assert!(matches!(config.validate(), Err(ConfigError::Cpus(0))));
+        for cpus in [0, 9] {
+            config.cpus = cpus;
+            assert!(matches!(config.validate(), Err(ConfigError::Cpus(_))));
+        }
         let mut config = good;
         config.ap = Some("sysfsdev=x".parse().unwrap());
         config.ap_instructions = ApInstructions::Off;
@@ -406,6 +453,9 @@ mod tests {
         assert_eq!((ap.id.as_str(), ap.events), ("ap0", true));
         let deaf: ApConfig = "sysfsdev=/sys/x,events=off".parse().unwrap();
         assert!(!deaf.events);
+        let cdev: ApConfig = "sysfsdev=/sys/x,backend=cdev".parse().unwrap();
+        let json = r#"{"sysfsdev": "/sys/x", "backend": "cdev"}"#;
+        assert_eq!(cdev, serde_json::from_str(json).unwrap());
         for text in [
             "",
             "id=a",
@@ -413,6 +463,7 @@ mod tests {
             "sysfsdev=a,sysfsdev=b",
             "path=x",
             "sysfsdev=a,events=1",
+            "sysfsdev=a,backend=legacy",
         ] {
             assert!(text.parse::<ApConfig>().is_err(), "{text}");
         }

@@ -16,6 +16,7 @@
 
 use crate::exits::Reg;
 use crate::program::ProgramInterrupt;
+use crate::reset::MachineReset;
 
 /// Longest report line taken in one call.
 pub const REPORT_MAX: u64 = 4096;
@@ -36,8 +37,8 @@ pub enum Action {
     Done,
     /// Present a program interruption.
     Interrupt(ProgramInterrupt),
-    /// Reset and load again.
-    Reset,
+    /// Reset the machine.
+    Reset(MachineReset),
     /// Take `length` bytes at `address` as a report line.
     Report {
         /// Guest real address.
@@ -59,15 +60,13 @@ pub fn execute(function: u16, r1: Reg, r3: Reg, gprs: &mut [u64; 16], ram_size: 
 }
 
 /// Function 0x308. KVM keeps subcodes 3 and 4 to itself and turns them into
-/// `KVM_EXIT_S390_RESET`.
+/// `KVM_EXIT_S390_RESET`. Only what answers needs a pair of registers.
 fn program_load(r1: Reg, subcode: u64, gprs: &mut [u64; 16]) -> Action {
-    if !r1.is_even() {
-        return Action::Interrupt(ProgramInterrupt::Specification);
-    }
     let answer = match subcode {
-        0 | 1 => return Action::Reset,
-        5 => IPL_NOT_CONFIGURED,
-        6 => IPL_STORE_NOTHING,
+        0 => return Action::Reset(MachineReset::ModifiedClear),
+        1 => return Action::Reset(MachineReset::LoadNormal),
+        5 if r1.is_even() => IPL_NOT_CONFIGURED,
+        6 if r1.is_even() => IPL_STORE_NOTHING,
         _ => return Action::Interrupt(ProgramInterrupt::Specification),
     };
     gprs[r1.index() + 1] = answer;
@@ -108,10 +107,13 @@ mod tests {
             assert_eq!(call(0x308, &mut gprs), Action::Done);
             assert_eq!(gprs[3], answer);
         }
-        for subcode in [0, 1] {
+        let resets = [MachineReset::ModifiedClear, MachineReset::LoadNormal];
+        for (subcode, kind) in (0..).zip(resets) {
             let mut gprs = [0; 16];
             gprs[4] = subcode;
-            assert_eq!(call(0x308, &mut gprs), Action::Reset);
+            assert_eq!(call(0x308, &mut gprs), Action::Reset(kind));
+            let odd = execute(0x308, Reg::new(1), Reg::new(4), &mut gprs, 1 << 20);
+            assert_eq!(odd, Action::Reset(kind));
         }
     }
 

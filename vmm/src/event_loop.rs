@@ -4,7 +4,7 @@
 //!
 //! | source          | action                                              |
 //! |-----------------|-----------------------------------------------------|
-//! | CPU ended       | return                                              |
+//! | CPUs            | return if the machine ended, else reset it          |
 //! | SIGTERM, SIGINT | ask the guest to shut down; the second time, stop   |
 //! | SIGUSR1         | tell the guest of an AP change                      |
 //! | cfg_chg         | the same, and start the timer                       |
@@ -28,6 +28,7 @@ use vmm_sys_util::timerfd::TimerFd;
 use crate::api::{Api, ApiError, Control};
 use crate::config::{ApConfig, ConsoleConfig, VmConfig};
 use crate::machine::{Machine, MachineError};
+use crate::outcome::Outcome;
 use crate::report::{Event, NotifyReason};
 
 /// Long enough for a guest's bus scan, short enough to matter.
@@ -63,7 +64,7 @@ fn system<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> LoopError
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 enum Source {
-    CpuEnded,
+    Cpus,
     Signal,
     Timer,
     Request,
@@ -74,7 +75,7 @@ enum Source {
 
 impl Source {
     const ALL: [Self; 7] = [
-        Self::CpuEnded,
+        Self::Cpus,
         Self::Signal,
         Self::Timer,
         Self::Request,
@@ -90,6 +91,7 @@ pub struct EventLoop {
     signals: SignalFd,
     timer: TimerFd,
     api: Option<Api>,
+    no_reboot: bool,
     asked: bool,
     stopping: bool,
 }
@@ -114,6 +116,7 @@ impl EventLoop {
             timer: TimerFd::new().map_err(|e| system("make a timer")(io::Error::from(e)))?,
             api: config.api_socket.as_deref().map(Api::new).transpose()?,
             signals,
+            no_reboot: config.no_reboot,
             asked: false,
             stopping: false,
         };
@@ -153,9 +156,9 @@ impl EventLoop {
         self.watch(Source::CfgChg, &ap.cfg_chg)
     }
 
-    /// Runs the machine until its CPU ends or it is stopped.
+    /// Runs the machine until it ends or is stopped.
     pub fn run(&mut self, machine: &mut Machine) -> Result<(), LoopError> {
-        self.watch(Source::CpuEnded, machine.ended())?;
+        self.watch(Source::Cpus, machine.cpus.attention())?;
         self.watch_device(machine)?;
         machine.start()?;
         let mut events = [EpollEvent::default(); Source::ALL.len()];
@@ -166,9 +169,8 @@ impl EventLoop {
             };
             for event in &events[..count] {
                 let source = Source::ALL.into_iter().find(|&s| s as u64 == event.data());
-                match source {
-                    Some(Source::CpuEnded) | None => return Ok(()),
-                    Some(source) => self.handle(source, machine)?,
+                if let Some(source) = source {
+                    self.handle(source, machine)?;
                 }
                 if self.stopping {
                     return Ok(());
@@ -192,7 +194,11 @@ impl EventLoop {
                     return Ok(());
                 };
                 drain(&ap.request);
-                machine.shared.log.emit(Event::Request { id: &ap.id });
+                machine
+                    .shared
+                    .devices
+                    .log
+                    .emit(Event::Request { id: &ap.id });
                 self.detach(machine).map(|_| ())
             }
             Source::CfgChg => {
@@ -200,7 +206,7 @@ impl EventLoop {
                     return Ok(());
                 };
                 let count = drain(&ap.cfg_chg);
-                machine.shared.log.emit(Event::CfgChg { count });
+                machine.shared.devices.log.emit(Event::CfgChg { count });
                 self.notify_change(machine, NotifyReason::CfgChg)
             }
             Source::Input => self.input(machine),
@@ -215,8 +221,24 @@ impl EventLoop {
                 self.api = Some(api);
                 Ok(())
             }
-            Source::CpuEnded => Ok(()),
+            Source::Cpus => self.cpus(machine),
         }
+    }
+
+    /// The machine ended, or is to be reset. A reset may be done already.
+    fn cpus(&mut self, machine: &mut Machine) -> Result<(), LoopError> {
+        drain(machine.cpus.attention());
+        if machine.cpus.outcome().is_some() {
+            self.stopping = true;
+        } else if machine.cpus.reset_request().is_some() {
+            if self.no_reboot {
+                machine.cpus.end(Outcome::Reset);
+                self.stopping = true;
+            } else {
+                machine.reset_as_requested()?;
+            }
+        }
+        Ok(())
     }
 
     /// Tells the guest, now and once more after a pause without changes.
@@ -300,11 +322,28 @@ impl Control for Handler<'_> {
     type Error = LoopError;
 
     fn info(&mut self) -> serde_json::Value {
+        let machine = &self.machine;
+        let paused = machine.cpus.is_paused();
         serde_json::json!({
-            "memory": crate::boot::ram_size(&self.machine.shared.memory),
-            "cpus": 1,
-            "ap-facilities": self.machine.ap_facilities,
-            "ap": self.machine.ap().map(|ap| &ap.id),
+            "version": env!("CARGO_PKG_VERSION"),
+            "state": if paused { "paused" } else { "running" },
+            "memory": machine.shared.devices.ram_size(),
+            "cpus": machine.cpus.count(),
+            "ap-facilities": machine.ap_facilities,
+            "ap": machine.ap().map(|ap| &ap.id),
+        })
+    }
+
+    fn metrics(&mut self) -> serde_json::Value {
+        let machine = &self.machine;
+        let modes = machine.cpus.modes();
+        let cpus: Vec<_> = modes.iter().map(|mode| mode.name()).collect();
+        serde_json::json!({
+            "uptime-ns": machine.uptime().as_nanos() as u64,
+            "cpus": cpus,
+            "resets": machine.resets(),
+            "exits": machine.shared.devices.exits.values(),
+            "ap": machine.shared.devices.css().counters(),
         })
     }
 
@@ -312,8 +351,22 @@ impl Control for Handler<'_> {
         serde_json::json!({
             "id": self.machine.ap().map(|ap| &ap.id),
             "masks": self.machine.ap().map(|ap| ap.mdev.masks()),
-            "events": self.machine.shared.css().counters(),
+            "events": self.machine.shared.devices.css().counters(),
         })
+    }
+
+    fn pause(&mut self) -> Result<(), LoopError> {
+        self.machine.pause()?;
+        Ok(())
+    }
+
+    fn resume(&mut self) {
+        self.machine.resume();
+    }
+
+    fn reset(&mut self) -> Result<(), LoopError> {
+        self.machine.reset()?;
+        Ok(())
     }
 
     fn ap_notify(&mut self) -> Result<(), LoopError> {

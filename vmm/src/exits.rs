@@ -14,6 +14,9 @@
 //! Source: Linux `arch/s390/kvm/intercept.c`, `kvm-s390.c` and
 //! `Documentation/virt/kvm/api.rst` (`KVM_EXIT_S390_SIEIC`).
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 /// What a vCPU stopped for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -76,6 +79,8 @@ pub enum Instruction {
     SignalProcessor {
         /// Takes the status.
         status: Reg,
+        /// Register with the address of the CPU.
+        address: Reg,
         /// Its low byte is the order.
         order: Storage,
     },
@@ -145,6 +150,36 @@ pub const fn with_condition_code(psw_mask: u64, cc: u8) -> u64 {
     (psw_mask & !(3 << 44)) | ((cc as u64 & 3) << 44)
 }
 
+/// How often CPUs left the guest for an instruction, by kind.
+#[derive(Debug, Default)]
+pub struct ExitCounts([AtomicU64; KINDS.len()]);
+
+const KINDS: [&str; 6] = ["servc", "chsc", "css", "sigp", "diagnose", "other"];
+
+impl ExitCounts {
+    /// Counts one more.
+    pub fn count(&self, instruction: &Instruction) {
+        let kind = match instruction {
+            Instruction::ServiceCall { .. } => 0,
+            Instruction::ChannelSubsystemCall { .. } => 1,
+            Instruction::StoreChannelReportWord(_)
+            | Instruction::Subchannel
+            | Instruction::SetChannelMonitor
+            | Instruction::NotOperational => 2,
+            Instruction::SignalProcessor { .. } => 3,
+            Instruction::Diagnose { .. } => 4,
+            Instruction::Other => 5,
+        };
+        self.0[kind].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// All counts, by name.
+    pub fn values(&self) -> BTreeMap<&'static str, u64> {
+        let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
+        KINDS.into_iter().zip(counts).collect()
+    }
+}
+
 /// Decodes an intercept.
 pub fn decode(code: u8, ipa: u16, ipb: u32) -> Exit {
     match code {
@@ -180,6 +215,7 @@ fn decode_instruction(ipa: u16, ipb: u32) -> Instruction {
         },
         0xae00..=0xaeff => Instruction::SignalProcessor {
             status: Reg::new((ipa >> 4) as u8),
+            address: Reg::new(ipa as u8),
             order: Storage::from_ipb(ipb),
         },
         _ => Instruction::Other,
@@ -212,6 +248,16 @@ mod tests {
         };
         assert_eq!((r1, r3), (Reg::new(2), Reg::new(4)));
         assert_eq!(function.value(&[7; 16]), 0x308);
+    }
+
+    #[test]
+    fn exits_are_counted_by_kind() {
+        let counts = ExitCounts::default();
+        counts.count(&Instruction::Subchannel);
+        counts.count(&Instruction::Other);
+        counts.count(&Instruction::Other);
+        let values = counts.values();
+        assert_eq!((values["css"], values["other"], values["servc"]), (1, 2, 0));
     }
 
     #[test]

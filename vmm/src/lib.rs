@@ -4,8 +4,8 @@
 //!
 //! ```text
 //!   cli, config      what the user wants
-//!   machine          builds it: kvm, boot, cpu_model, ap
-//!   vcpu             runs it: exits -> devices (sclp, css), diag
+//!   machine          builds and resets it: kvm, boot, cpu_model, ap
+//!   vcpu, cpus       run it: exits -> instruction -> devices, diag, sigp
 //!   event_loop, api  acts on it from outside: signals, AP changes, requests
 //!   report, outcome  says what happened
 //! ```
@@ -19,13 +19,18 @@ pub mod boot;
 pub mod cli;
 pub mod config;
 pub mod cpu_model;
+pub mod cpus;
 pub mod ctl;
 pub mod devices;
 pub mod diag;
 pub mod exits;
+pub mod instruction;
 pub mod outcome;
 pub mod program;
 pub mod report;
+pub mod reset;
+pub mod sandbox;
+pub mod shared;
 pub mod sigp;
 
 #[cfg(target_arch = "s390x")]
@@ -36,8 +41,6 @@ pub mod kvm;
 pub mod machine;
 #[cfg(target_arch = "s390x")]
 pub mod run;
-#[cfg(target_arch = "s390x")]
-pub mod shared;
 #[cfg(target_arch = "s390x")]
 pub mod vcpu;
 

@@ -1,34 +1,40 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A machine: built in the order KVM wants, run, taken down.
+//! A machine: built in the order KVM wants, run, reset, taken down.
 //!
 //! ```text
 //!   VM -> vector registers -> storage limit -> storage -> AP interpretation
-//!   -> CPU model -> VFIO device -> CPU -> kernel -> AP device -> run
+//!   -> CPU model -> VFIO device -> kernel -> CPUs -> AP device -> run
 //! ```
 //!
-//! Everything before the CPU is frozen once it exists. The AP device comes
-//! after the kernel is loaded, so that a bad image costs no queue reset.
+//! What makes a CPU is frozen once one exists. The AP device comes after the
+//! kernel is loaded, so that a bad image costs no queue reset.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use kvm_ioctls::DeviceFd;
+use vm_memory::{Bytes, GuestAddress};
 use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
-use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 use crate::ap::{AttachError, Attachment};
 use crate::boot::{self, BootError};
 use crate::config::{ApConfig, ApInstructions, ConsoleConfig, VmConfig};
 use crate::cpu_model::{self, ApFacilities};
+use crate::cpus::{Cpus, Stuck, reset_task};
 use crate::devices::sclp::{ConsoleSink, Sclp};
-use crate::kvm::{self, Kick, KvmError, Vm};
+use crate::kvm::{self, InterruptController, Kick, KvmError, Vm};
 use crate::outcome::Outcome;
 use crate::report::{Event, EventLog};
-use crate::shared::Shared;
+use crate::reset::{MachineReset, ResetRequest, short_psw};
+use crate::shared::{Devices, Shared};
+use crate::sigp::{Mode, Task};
 use crate::vcpu::CpuLoop;
+
+/// Within which a CPU comes to rest: it may be writing to the console.
+const REST: Duration = Duration::from_secs(10);
 
 /// Why a machine cannot be built or kept.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +51,9 @@ pub enum MachineError {
     /// The host cannot give AP instructions.
     #[error("this host cannot give a guest AP instructions")]
     NoAp,
+    /// A CPU does not come to rest.
+    #[error("cannot hold the machine")]
+    Stuck(#[from] Stuck),
     /// A machine has one device at most.
     #[error("the machine has an AP device already")]
     HasDevice,
@@ -75,67 +84,73 @@ pub struct Machine {
     pub shared: Arc<Shared>,
     /// AP facilities of its CPUs.
     pub ap_facilities: ApFacilities,
+    /// Its CPUs.
+    pub cpus: Arc<Cpus<Kick>>,
     ap: Option<Attachment>,
     vfio: Arc<DeviceFd>,
-    cpu: Cpu,
-}
-
-/// The CPU and its thread.
-struct Cpu {
-    kick: Kick,
-    stop: Arc<AtomicBool>,
-    ended: EventFd,
-    state: CpuState,
-}
-
-enum CpuState {
-    Ready(CpuLoop),
-    Running(JoinHandle<Outcome>),
-    Ended,
+    interrupts: InterruptController,
+    files: boot::Files,
+    resets: u64,
+    made: Instant,
+    ready: Vec<CpuLoop>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Machine {
-    /// Builds a machine, up to the point where its CPU can run.
+    /// Builds a machine, up to the point where its CPUs can run.
     pub fn new(config: &VmConfig, log: EventLog) -> Result<Self, MachineError> {
         let size = config.memory.size.0;
         let vm = Vm::new()?;
         vm.enable_vector_registers()?;
+        vm.enable_user_sigp()?;
         vm.limit_storage(size)?;
         let memory = kvm::allocate(size)?;
         vm.set_storage(&memory)?;
         let ap_facilities = set_cpu_model(&vm, config)?;
         let vfio = Arc::new(vm.create_vfio_device()?);
-        let mut vcpu = vm.create_vcpu(0)?;
-        vcpu.enable_css()?;
+        let interrupts = vm.create_interrupt_controller()?;
 
-        let entry = boot::load_files(
-            &memory,
-            &config.kernel,
-            config.initrd.as_deref(),
-            &config.cmdline,
-        )?;
-        vcpu.start_at(entry.mask, entry.address)?;
+        let mut files =
+            boot::Files::open(&config.kernel, config.initrd.as_deref(), &config.cmdline)?;
+        let entry = files.load(&memory)?;
+        let (mut vcpus, mut kicks) = (Vec::new(), Vec::new());
+        for id in 0..config.cpus {
+            let mut vcpu = vm.create_vcpu(id)?;
+            vcpu.enable_css()?;
+            vcpu.clear_reset()?;
+            vcpu.set_operating(id == 0)?;
+            if id == 0 {
+                vcpu.set_psw(entry.mask, entry.address);
+            }
+            kicks.push(vcpu.kick_handle()?);
+            vcpus.push(vcpu);
+        }
+        let attention =
+            EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC).map_err(system("make an eventfd"))?;
+        let cpus = Arc::new(Cpus::new(kicks, size, attention));
+        cpus.set_mode(0, Mode::Operating);
 
         let console = open_console(&config.console)?;
-        let sclp = Sclp::new(size, config.cpus, console);
-        let shared = Arc::new(Shared::new(vm, memory, sclp, log));
-        shared.log.emit(Event::Built { ap: ap_facilities });
+        let devices = Devices::new(memory, Sclp::new(size, config.cpus, console), log);
+        let shared = Arc::new(Shared { vm, devices });
+        shared.devices.log.emit(Event::Built { ap: ap_facilities });
+        let ready = (0..)
+            .zip(vcpus)
+            .map(|(i, vcpu)| CpuLoop::new(i, vcpu, Arc::clone(&shared), Arc::clone(&cpus)))
+            .collect();
 
-        let kick = vcpu.kick_handle()?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let cpu_loop = CpuLoop::new(vcpu, Arc::clone(&shared), Arc::clone(&stop));
         let mut machine = Self {
             shared,
             ap_facilities,
+            cpus,
             ap: None,
             vfio,
-            cpu: Cpu {
-                kick,
-                stop,
-                ended: EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)
-                    .map_err(system("make an eventfd"))?,
-                state: CpuState::Ready(cpu_loop),
-            },
+            interrupts,
+            files,
+            resets: 0,
+            made: Instant::now(),
+            ready,
+            threads: Vec::new(),
         };
         if let Some(ap) = &config.ap {
             machine.attach(ap)?;
@@ -154,9 +169,9 @@ impl Machine {
             return Err(MachineError::HasDevice);
         }
         let vfio = Arc::clone(&self.vfio);
-        let attachment = Attachment::new(config, vfio, &self.shared.memory)?;
+        let attachment = Attachment::new(config, vfio, &self.shared.devices.memory)?;
         let id = &attachment.id;
-        self.shared.log.emit(Event::ApAttached { id });
+        self.shared.devices.log.emit(Event::ApAttached { id });
         self.ap = Some(attachment);
         Ok(())
     }
@@ -169,67 +184,122 @@ impl Machine {
         };
         let id = attachment.id.clone();
         drop(attachment);
-        self.shared.log.emit(Event::ApDetached { id: &id });
+        self.shared.devices.log.emit(Event::ApDetached { id: &id });
         true
     }
 
-    /// Signalled when the CPU has ended.
-    pub fn ended(&self) -> &EventFd {
-        &self.cpu.ended
+    /// Starts the CPUs.
+    pub fn start(&mut self) -> Result<(), MachineError> {
+        kvm::handle_kicks()?;
+        self.shared.devices.log.emit(Event::FirstRun);
+        for (index, cpu) in self.ready.drain(..).enumerate() {
+            let cpus = Arc::clone(&self.cpus);
+            let thread = std::thread::Builder::new()
+                .name(format!("vcpu{index}"))
+                .spawn(move || {
+                    cpus.waker(index).bind_thread();
+                    cpu.run();
+                })
+                .map_err(system("start a CPU thread"))?;
+            self.threads.push(thread);
+        }
+        Ok(())
     }
 
-    /// Starts the CPU.
-    pub fn start(&mut self) -> Result<(), MachineError> {
-        extern "C" fn interrupt(_: i32, _: *mut libc::siginfo_t, _: *mut libc::c_void) {}
-        register_signal_handler(SIGRTMIN(), interrupt)
-            .map_err(|e| system("handle the kick signal")(e.into()))?;
-        let ended = self
-            .cpu
-            .ended
-            .try_clone()
-            .map_err(system("share an eventfd"))?;
-        let mut cpu = match std::mem::replace(&mut self.cpu.state, CpuState::Ended) {
-            CpuState::Ready(cpu) => cpu,
-            other => {
-                self.cpu.state = other;
-                return Ok(());
-            }
-        };
-        let log = Arc::clone(&self.shared);
-        let thread = std::thread::Builder::new()
-            .name("vcpu0".into())
-            .spawn(move || {
-                log.log.emit(Event::FirstRun);
-                let outcome = cpu.run();
-                // the reader polls, so a write that fails means it has gone
-                let _ = ended.write(1);
-                outcome
-            })
-            .map_err(system("start a CPU thread"))?;
-        self.cpu.state = CpuState::Running(thread);
+    /// How often the machine was reset.
+    pub fn resets(&self) -> u64 {
+        self.resets
+    }
+
+    /// How long the machine has existed.
+    pub fn uptime(&self) -> Duration {
+        self.made.elapsed()
+    }
+
+    /// Holds the CPUs.
+    pub fn pause(&self) -> Result<(), MachineError> {
+        if let Err(stuck) = self.cpus.pause(REST) {
+            self.cpus.resume();
+            return Err(stuck.into());
+        }
+        self.shared.devices.log.emit(Event::Pause);
         Ok(())
+    }
+
+    /// Lets the CPUs go on.
+    pub fn resume(&self) {
+        self.shared.devices.log.emit(Event::Resume);
+        self.cpus.resume();
+    }
+
+    /// Resets the machine as if it were switched off and on. The device stays.
+    pub fn reset(&mut self) -> Result<(), MachineError> {
+        self.cpus.request_reset(ResetRequest {
+            kind: MachineReset::Load { clear: true },
+            cpu: 0,
+        });
+        self.reset_as_requested()
+    }
+
+    /// Does the reset that was asked for, if one was.
+    pub fn reset_as_requested(&mut self) -> Result<(), MachineError> {
+        let Some(request) = self.cpus.reset_request() else {
+            return Ok(());
+        };
+        self.cpus.rest(REST)?;
+        self.shared.devices.reset();
+        if let Some(ap) = &self.ap {
+            // the driver goes on with a queue that takes longer, and keeps it
+            // from the guest
+            if let Err(error) = ap.reset() {
+                tracing::warn!(%error, "cannot reset the AP queues");
+            }
+        }
+        self.interrupts.clear()?;
+        for index in 0..self.cpus.count() {
+            self.cpus.order(index, reset_task(request, index), REST)?;
+        }
+        let (mask, address) = self.reload(request.kind)?;
+        let start = Task::StartAt { mask, address };
+        self.cpus.order(request.cpu, start, REST)?;
+        self.resets += 1;
+        self.shared
+            .devices
+            .log
+            .emit(Event::Reset { kind: request.kind });
+        self.cpus.reset_done();
+        Ok(())
+    }
+
+    /// Prepares storage; returns the PSW to go on at.
+    fn reload(&mut self, kind: MachineReset) -> Result<(u64, u64), MachineError> {
+        let memory = &self.shared.devices.memory;
+        let MachineReset::Load { clear } = kind else {
+            let doubleword: u64 = memory
+                .read_obj(GuestAddress(0))
+                .map_err(|error| system("read the PSW")(io::Error::other(error)))?;
+            return Ok(short_psw(u64::from_be(doubleword)));
+        };
+        if clear {
+            kvm::clear(memory)?;
+        }
+        let entry = self.files.load(memory)?;
+        Ok((entry.mask, entry.address))
     }
 
     /// Ends the machine if it still runs, and says how it ended.
     pub fn finish(mut self) -> Outcome {
-        let outcome = self.join();
+        self.join();
         self.detach();
-        outcome
+        self.cpus.outcome().unwrap_or(Outcome::Orderly)
     }
 
-    fn join(&mut self) -> Outcome {
-        let CpuState::Running(thread) = std::mem::replace(&mut self.cpu.state, CpuState::Ended)
-        else {
-            return Outcome::Orderly;
-        };
-        self.cpu.stop.store(true, Ordering::Release);
-        self.cpu.kick.kick();
-        if let Err(error) = thread.kill(SIGRTMIN()) {
-            tracing::debug!(%error, "the CPU thread has ended already");
-        }
-        match thread.join() {
-            Ok(outcome) => outcome,
-            Err(_) => Outcome::Host("the CPU thread panicked".into()),
+    fn join(&mut self) {
+        self.cpus.end(Outcome::Orderly);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::debug!("a CPU thread panicked");
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 use crate::cpu_model::ApFacilities;
+use crate::reset::MachineReset;
 
 /// Something that happened.
 #[derive(Clone, Debug, Serialize)]
@@ -65,6 +66,15 @@ pub enum Event<'a> {
     },
     /// The guest was asked to shut down.
     Quiesce,
+    /// All CPUs are held.
+    Pause,
+    /// They go on.
+    Resume,
+    /// The machine was reset.
+    Reset {
+        /// How.
+        kind: MachineReset,
+    },
     /// The machine ended.
     Exit {
         /// With this exit status.

@@ -4,11 +4,13 @@
 use std::io;
 
 use crate::chain;
-use crate::config::VmConfig;
+use crate::config::{Sandbox, VmConfig};
 use crate::event_loop::{EventLoop, LoopError};
+use crate::kvm;
 use crate::machine::{Machine, MachineError};
 use crate::outcome::{EXIT_CONFIG, EXIT_HOST, Outcome};
 use crate::report::{Event, EventLog};
+use crate::sandbox::{self, SandboxError};
 
 #[derive(Debug, thiserror::Error)]
 enum RunError {
@@ -18,6 +20,8 @@ enum RunError {
     Machine(#[from] MachineError),
     #[error(transparent)]
     Loop(#[from] LoopError),
+    #[error("cannot enter the sandbox (--sandbox off goes without)")]
+    Sandbox(#[from] SandboxError),
 }
 
 /// Runs a machine to its end; returns the exit status.
@@ -42,12 +46,15 @@ fn run_machine(config: &VmConfig) -> Result<Outcome, RunError> {
     log.emit(Event::Start);
     let mut events = EventLoop::new(config)?;
     let mut machine = Machine::new(config, log)?;
+    if config.sandbox == Sandbox::On {
+        sandbox::enter(config.api_socket.as_deref(), &kvm::requests())?;
+    }
     events.run(&mut machine)?;
     let shared = std::sync::Arc::clone(&machine.shared);
     let outcome = machine.finish();
     let code = outcome.exit_code();
     let reason = describe(&outcome);
-    shared.log.emit(Event::Exit {
+    shared.devices.log.emit(Event::Exit {
         code,
         reason: &reason,
     });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! What CPU threads and the event loop share: the VM, storage, devices.
+//! What CPU threads and the event loop share: storage and devices.
 //!
 //! Locks: one each around SCLP and the channel subsystem, never both at once,
 //! never held while a CPU runs. Making an interrupt pending needs no kick;
@@ -9,30 +9,30 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vm_memory::GuestMemoryMmap;
 
-use crate::devices::css::{CHANNEL_REPORT_CR14, CHANNEL_REPORT_MCIC, Css, Signal};
+use crate::devices::css::Css;
 use crate::devices::sclp::Sclp;
-use crate::kvm::{KvmError, Vm};
-use crate::report::{Event, EventLog, NotifyReason};
+use crate::exits::ExitCounts;
+use crate::report::EventLog;
 
-/// Shared state of a machine.
-pub struct Shared {
-    /// The virtual machine.
-    pub vm: Vm,
+/// Storage, and what the guest sees besides its CPUs.
+pub struct Devices {
     /// Guest storage.
     pub memory: GuestMemoryMmap,
     /// Where events go.
     pub log: EventLog,
+    /// What CPUs left the guest for.
+    pub exits: ExitCounts,
     sclp: Mutex<Sclp>,
     css: Mutex<Css>,
 }
 
-impl Shared {
+impl Devices {
     /// Puts the parts together.
-    pub fn new(vm: Vm, memory: GuestMemoryMmap, sclp: Sclp, log: EventLog) -> Self {
+    pub fn new(memory: GuestMemoryMmap, sclp: Sclp, log: EventLog) -> Self {
         Self {
-            vm,
             memory,
             log,
+            exits: ExitCounts::default(),
             sclp: Mutex::new(sclp),
             css: Mutex::new(Css::default()),
         }
@@ -48,35 +48,15 @@ impl Shared {
         lock(&self.css)
     }
 
-    /// Tells the guest that its AP configuration changed.
-    pub fn notify_ap_change(&self, reason: NotifyReason) -> Result<(), KvmError> {
-        let Signal(machine_check) = self.css().notify_ap_change();
-        // before the guest can answer, so that the log is in order
-        self.log.emit(Event::Notify {
-            reason,
-            machine_check,
-        });
-        if machine_check {
-            self.vm
-                .machine_check(CHANNEL_REPORT_CR14, CHANNEL_REPORT_MCIC)?;
-        }
-        Ok(())
+    /// Size of guest storage.
+    pub fn ram_size(&self) -> u64 {
+        crate::boot::ram_size(&self.memory)
     }
 
-    /// Asks the guest to shut down. `false` if it does not listen.
-    pub fn quiesce(&self) -> Result<bool, KvmError> {
-        let signal = self.sclp().quiesce();
-        if let Some(signal) = signal {
-            self.log.emit(Event::Quiesce);
-            self.vm.service_signal(signal.0)?;
-        }
-        Ok(signal.is_some())
-    }
-
-    /// Gives console input to the guest, which loses it if it does not listen.
-    pub fn console_input(&self, bytes: &[u8]) -> Result<(), KvmError> {
-        let signal = self.sclp().console_input(bytes);
-        signal.map_or(Ok(()), |signal| self.vm.service_signal(signal.0))
+    /// Brings the devices to the state they start in.
+    pub fn reset(&self) {
+        self.sclp().reset();
+        self.css().reset();
     }
 }
 
@@ -84,4 +64,57 @@ impl Shared {
 /// to end the machine with.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(target_arch = "s390x")]
+pub use machine::Shared;
+
+#[cfg(target_arch = "s390x")]
+mod machine {
+    use super::Devices;
+    use crate::devices::css::{CHANNEL_REPORT_CR14, CHANNEL_REPORT_MCIC, Signal};
+    use crate::kvm::{KvmError, Vm};
+    use crate::report::{Event, NotifyReason};
+
+    /// A machine's devices, and KVM to tell of them.
+    pub struct Shared {
+        /// The virtual machine.
+        pub vm: Vm,
+        /// Storage and devices.
+        pub devices: Devices,
+    }
+
+    impl Shared {
+        /// Tells the guest that its AP configuration changed.
+        pub fn notify_ap_change(&self, reason: NotifyReason) -> Result<(), KvmError> {
+            let Signal(machine_check) = self.devices.css().notify_ap_change();
+            // before the guest can answer, so that the log is in order
+            self.devices.log.emit(Event::Notify {
+                reason,
+                machine_check,
+            });
+            if machine_check {
+                self.vm
+                    .machine_check(CHANNEL_REPORT_CR14, CHANNEL_REPORT_MCIC)?;
+            }
+            Ok(())
+        }
+
+        /// Asks the guest to shut down. `false` if it does not listen.
+        pub fn quiesce(&self) -> Result<bool, KvmError> {
+            let signal = self.devices.sclp().quiesce();
+            if let Some(signal) = signal {
+                self.devices.log.emit(Event::Quiesce);
+                self.vm.service_signal(signal.0)?;
+            }
+            Ok(signal.is_some())
+        }
+
+        /// Gives console input to the guest, which loses it if it does not
+        /// listen.
+        pub fn console_input(&self, bytes: &[u8]) -> Result<(), KvmError> {
+            let signal = self.devices.sclp().console_input(bytes);
+            signal.map_or(Ok(()), |signal| self.vm.service_signal(signal.0))
+        }
+    }
 }

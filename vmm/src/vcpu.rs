@@ -1,237 +1,266 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The run loop of a CPU: what an exit asks for is done here.
+//! The thread of a CPU: runs the guest, and does what an exit asks for.
 //!
-//! Nothing a guest can put into registers or storage ends in a panic: it gets
-//! an exception, a condition code, or the machine ends with a reason.
+//! ```text
+//!   attend ──> run the guest ──> instruction ──> run the guest
+//!     ^             |                |
+//!     └─ woken, stopped, waiting, reset
+//! ```
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use vm_memory::{Bytes, GuestAddress};
 
-use crate::devices::css::{self, chsc};
-use crate::diag;
-use crate::exits::{Exit, Instruction, Reg, Storage, decode, with_condition_code, wrap_address};
-use crate::kvm::{Access, KvmError, RunExit, Vcpu};
+use crate::cpus::{Cpu, Cpus, Next, Watch};
+use crate::exits::{Exit, Instruction, decode, with_condition_code};
+use crate::instruction::{self, Effect, Processor, Signal};
+use crate::kvm::{Access, Kick, KvmError, RunExit, Vcpu};
 use crate::outcome::{Crash, Outcome};
-use crate::program::ProgramInterrupt;
-use crate::report::Event;
+use crate::reset::{MachineReset, ResetRequest};
 use crate::shared::Shared;
-use crate::sigp;
+use crate::sigp::{Answer, Mode, Reset, Task};
 
-const PROBLEM_STATE: u64 = 1 << 48;
-
-/// How an instruction ends.
-enum Completion {
-    /// It has no condition code, or everything is set already.
-    Done,
-    /// With a condition code.
-    Cc(u8),
-    /// With a program interruption.
-    Interrupt(ProgramInterrupt),
-    /// With the machine.
-    Machine(Outcome),
-}
-
-impl From<Result<Completion, ProgramInterrupt>> for Completion {
-    fn from(result: Result<Completion, ProgramInterrupt>) -> Self {
-        result.unwrap_or_else(Self::Interrupt)
-    }
-}
+/// Where a CPU finds its restart PSWs, from its prefix on.
+const RESTART_OLD_PSW: u64 = 0x120;
+const RESTART_NEW_PSW: u64 = 0x1a0;
 
 /// A CPU in its loop.
 pub struct CpuLoop {
+    index: usize,
+    own: Own,
+    cpus: Arc<Cpus<Kick>>,
+}
+
+/// The CPU itself, and what it reaches.
+struct Own {
     vcpu: Vcpu,
     shared: Arc<Shared>,
-    stop: Arc<AtomicBool>,
 }
 
 impl CpuLoop {
-    /// A loop that ends when `stop` is set and the CPU kicked.
-    pub fn new(vcpu: Vcpu, shared: Arc<Shared>, stop: Arc<AtomicBool>) -> Self {
-        Self { vcpu, shared, stop }
+    /// CPU `index` of `cpus`.
+    pub fn new(index: usize, vcpu: Vcpu, shared: Arc<Shared>, cpus: Arc<Cpus<Kick>>) -> Self {
+        let own = Own { vcpu, shared };
+        Self { index, own, cpus }
     }
 
-    /// Runs the guest to its end.
-    pub fn run(&mut self) -> Outcome {
-        self.run_inner()
-            .unwrap_or_else(|error| Outcome::Host(crate::chain(&error)))
-    }
-
-    fn run_inner(&mut self) -> Result<Outcome, KvmError> {
-        while !self.stop.load(Ordering::Acquire) {
-            let ended = match self.vcpu.run()? {
-                RunExit::Intercept { code, ipa, ipb } => self.exit(decode(code, ipa, ipb))?,
-                RunExit::TestSubchannel => self.instruction(Instruction::Subchannel)?,
-                RunExit::Reset => Some(Outcome::Reset),
-                RunExit::Interrupted => None,
-                RunExit::Unexpected(reason) => {
-                    Some(Outcome::Host(format!("unexpected KVM exit {reason}")))
-                }
-            };
-            if let Some(outcome) = ended {
-                return Ok(outcome);
-            }
+    /// Runs until the machine ends.
+    pub fn run(mut self) {
+        let cpus = Arc::clone(&self.cpus);
+        let _watch = Watch(&*cpus);
+        if let Err(error) = self.run_inner() {
+            cpus.end(Outcome::Host(crate::chain(&error)));
         }
-        Ok(Outcome::Orderly)
     }
 
-    /// Handles an exit; returns the outcome if it ends the machine.
-    fn exit(&mut self, exit: Exit) -> Result<Option<Outcome>, KvmError> {
-        let (mask, address) = self.vcpu.psw();
-        let outcome = match exit {
+    fn run_inner(&mut self) -> Result<(), KvmError> {
+        while self.cpus.attend(self.index, &mut self.own)? == Next::Run {
+            while self.step()? {}
+        }
+        Ok(())
+    }
+
+    /// Runs the guest once. `false`: there may be something at the CPU's seat.
+    fn step(&mut self) -> Result<bool, KvmError> {
+        let exit = match self.own.vcpu.run()? {
+            RunExit::Intercept { code, ipa, ipb } => decode(code, ipa, ipb),
+            RunExit::TestSubchannel => Exit::Instruction(Instruction::Subchannel),
+            RunExit::Reset { clear } => {
+                self.reset(MachineReset::Load { clear });
+                return Ok(false);
+            }
+            RunExit::Interrupted => return Ok(false),
+            RunExit::Unexpected(reason) => {
+                let text = format!("unexpected KVM exit {reason}");
+                self.cpus.end(Outcome::Host(text));
+                return Ok(false);
+            }
+        };
+        let (mask, address) = self.own.vcpu.psw();
+        match exit {
             Exit::Instruction(instruction) => return self.instruction(instruction),
-            Exit::DisabledWait => Outcome::of_wait(mask, address),
-            // the only CPU there is
-            Exit::Stop => Outcome::Orderly,
-            Exit::Loop(kind) => Outcome::Crash(Crash::Loop {
+            Exit::DisabledWait => self.cpus.waiting(self.index, mask, address),
+            Exit::Stop => {
+                self.own.vcpu.set_operating(false)?;
+                self.cpus.stopped(self.index);
+            }
+            Exit::Loop(kind) => self.cpus.end(Outcome::Crash(Crash::Loop {
                 kind,
                 mask,
                 address,
-            }),
-            Exit::Unknown(code) => Outcome::Host(format!("unknown interception {code:#04x}")),
-        };
-        Ok(Some(outcome))
-    }
-
-    fn instruction(&mut self, instruction: Instruction) -> Result<Option<Outcome>, KvmError> {
-        let (mask, address) = self.vcpu.psw();
-        let completion = if instruction == Instruction::Other {
-            Completion::Interrupt(ProgramInterrupt::Operation)
-        } else if mask & PROBLEM_STATE != 0 {
-            Completion::Interrupt(ProgramInterrupt::Privileged)
-        } else {
-            self.execute(instruction, mask)?
-        };
-        match completion {
-            Completion::Done => {}
-            Completion::Cc(cc) => self.vcpu.set_psw(with_condition_code(mask, cc), address),
-            Completion::Interrupt(interrupt) => self.vcpu.interrupt(interrupt)?,
-            Completion::Machine(outcome) => return Ok(Some(outcome)),
+            })),
+            Exit::Unknown(code) => {
+                let text = format!("unknown interception {code:#04x}");
+                self.cpus.end(Outcome::Host(text));
+            }
         }
-        Ok(None)
+        Ok(false)
     }
 
-    fn execute(&mut self, instruction: Instruction, mask: u64) -> Result<Completion, KvmError> {
-        match instruction {
-            Instruction::ServiceCall { command, sccb } => self.service_call(command, sccb),
-            Instruction::ChannelSubsystemCall { block } => self.chsc(block, mask),
-            Instruction::StoreChannelReportWord(operand) => self.stcrw(operand, mask),
-            Instruction::Subchannel => Ok(self.subchannel()),
-            Instruction::SetChannelMonitor => Ok(Completion::Done),
-            Instruction::NotOperational => Ok(Completion::Cc(3)),
-            Instruction::SignalProcessor { status, order } => Ok(self.signal(status, order)),
-            Instruction::Diagnose { r1, r3, function } => self.diagnose(r1, r3, function),
-            Instruction::Other => Ok(Completion::Interrupt(ProgramInterrupt::Operation)),
+    fn instruction(&mut self, instruction: Instruction) -> Result<bool, KvmError> {
+        let shared = Arc::clone(&self.own.shared);
+        let vcpu = &mut self.own.vcpu;
+        match instruction::execute(vcpu, &shared.devices, instruction)? {
+            Effect::Done => {}
+            Effect::Cc(cc) => vcpu.set_condition_code(cc),
+            Effect::Interrupt(interrupt) => vcpu.interrupt(interrupt)?,
+            Effect::Service(signal) => {
+                vcpu.set_condition_code(0);
+                shared.vm.service_signal(signal.0)?;
+            }
+            Effect::Signal(signal) => return self.signal(signal),
+            Effect::Reset(kind) => {
+                self.reset(kind);
+                return Ok(false);
+            }
+            Effect::End(outcome) => {
+                self.cpus.end(outcome);
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
 
-    fn service_call(&mut self, command: Reg, sccb: Reg) -> Result<Completion, KvmError> {
-        // the command is a word
-        let word = self.vcpu.gprs()[command.index()] as u32;
-        let address = self.vcpu.gprs()[sccb.index()];
+    fn reset(&self, kind: MachineReset) {
+        let cpu = self.index;
+        self.cpus.request_reset(ResetRequest { kind, cpu });
+    }
+
+    fn signal(&mut self, signal: Signal) -> Result<bool, KvmError> {
+        let answer = self.cpus.signal(
+            self.index,
+            &mut self.own,
+            signal.order,
+            signal.target.into(),
+            signal.parameter,
+        )?;
+        let cc = match answer {
+            None => return Ok(false),
+            Some(Answer::Accepted) => 0,
+            Some(Answer::Stored(status)) => {
+                let register = &mut self.own.vcpu.gprs()[signal.status.index()];
+                *register = *register & !0xffff_ffff | u64::from(status);
+                1
+            }
+            Some(Answer::Busy) => 2,
+            Some(Answer::NotOperational) => 3,
+        };
+        self.own.vcpu.set_condition_code(cc);
+        Ok(true)
+    }
+}
+
+impl Cpu for Own {
+    type Error = KvmError;
+
+    fn awake(&mut self) {
+        self.vcpu.awake();
+    }
+
+    fn perform(&mut self, task: Task, mode: Mode) -> Result<Answer, KvmError> {
+        match task {
+            Task::Start => self.vcpu.set_operating(true)?,
+            Task::StartAt { mask, address } => {
+                self.vcpu.set_psw(mask, address);
+                self.vcpu.set_operating(true)?;
+            }
+            Task::Restart if mode == Mode::Stopped => self.restart()?,
+            Task::Restart => self.vcpu.inject_restart()?,
+            Task::Stop { store } => {
+                if let Mode::Waiting { .. } = mode {
+                    // nothing can be pending that it would take
+                    self.vcpu.set_operating(false)?;
+                }
+                // of a CPU that is stopped already, only the status is stored
+                if store || mode == Mode::Operating {
+                    self.vcpu.inject_stop(store)?;
+                }
+            }
+            Task::Reset(kind) => {
+                self.vcpu.set_operating(false)?;
+                match kind {
+                    Reset::Normal => self.vcpu.reset()?,
+                    Reset::Initial => self.vcpu.initial_reset()?,
+                    Reset::Clear => self.vcpu.clear_reset()?,
+                }
+            }
+            Task::SetPrefix(address) => self.vcpu.set_prefix(address),
+            Task::StoreStatus(address) => self.vcpu.store_status(address)?,
+            Task::StoreAdditionalStatus(address) => return Ok(self.store_vectors(address)),
+        }
+        Ok(Answer::Accepted)
+    }
+}
+
+impl Own {
+    /// Exchanges the PSWs of a restart. Not left to KVM, which would present
+    /// other interruptions first.
+    fn restart(&mut self) -> Result<(), KvmError> {
         let prefix = self.vcpu.prefix();
-        let result = self
-            .shared
-            .sclp()
-            .service_call(&self.shared.memory, prefix, word, address);
+        let (mask, address) = self.vcpu.psw();
+        let mut old = [0; 16];
+        old[..8].copy_from_slice(&mask.to_be_bytes());
+        old[8..].copy_from_slice(&address.to_be_bytes());
+        let memory = &self.shared.devices.memory;
+        let mut new = [0_u64; 2];
+        // a prefix is within storage: SIGP and KVM see to that
+        let result = memory
+            .write_slice(&old, GuestAddress(prefix + RESTART_OLD_PSW))
+            .and_then(|()| memory.read_obj(GuestAddress(prefix + RESTART_NEW_PSW)))
+            .and_then(|mask| {
+                new[0] = mask;
+                memory.read_obj(GuestAddress(prefix + RESTART_NEW_PSW + 8))
+            });
         match result {
-            Ok(signal) => {
-                self.shared.vm.service_signal(signal.0)?;
-                Ok(Completion::Cc(0))
+            Ok(address) => {
+                self.vcpu
+                    .set_psw(u64::from_be(new[0]), u64::from_be(address));
             }
-            Err(interrupt) => Ok(Completion::Interrupt(interrupt)),
+            Err(error) => tracing::warn!(%error, "no restart PSW at prefix {prefix:#x}"),
         }
+        self.vcpu.set_operating(true)
     }
 
-    fn chsc(&mut self, block: Reg, mask: u64) -> Result<Completion, KvmError> {
-        let address = wrap_address(mask, self.vcpu.gprs()[block.index()]);
-        if !address.is_multiple_of(4096) {
-            return Ok(Completion::Interrupt(ProgramInterrupt::Specification));
+    fn store_vectors(&mut self, address: u64) -> Answer {
+        let mut bytes = Vec::with_capacity(512);
+        for half in self.vcpu.vector_registers().as_flattened() {
+            bytes.extend_from_slice(&half.to_be_bytes());
         }
-        let mut request = [0; chsc::REQUEST_LEN];
-        if self.vcpu.read(address, &mut request)? == Access::Exception {
-            return Ok(Completion::Done);
-        }
-        let result = chsc::execute(&mut self.shared.css(), &request);
-        let response = match result {
-            Ok(response) => response,
-            Err(interrupt) => return Ok(Completion::Interrupt(interrupt)),
-        };
-        let at = address + u64::from(response.offset);
-        if self.vcpu.write(at, &response.bytes)? == Access::Exception {
-            return Ok(Completion::Done);
-        }
-        if response.ap_event {
-            self.shared.log.emit(Event::SeiRead);
-        }
-        Ok(Completion::Cc(0))
-    }
-
-    fn stcrw(&mut self, operand: Storage, mask: u64) -> Result<Completion, KvmError> {
-        let address = wrap_address(mask, operand.value(self.vcpu.gprs()));
-        if !address.is_multiple_of(4) {
-            return Ok(Completion::Interrupt(ProgramInterrupt::Specification));
-        }
-        let (word, cc) = self.shared.css().take_crw();
-        if self.vcpu.write(address, &word.to_be_bytes())? == Access::Exception {
-            self.shared.css().requeue_crw(cc);
-            return Ok(Completion::Done);
-        }
-        if cc == 0 {
-            self.shared.log.emit(Event::CrwRead);
-        }
-        Ok(Completion::Cc(cc))
-    }
-
-    /// No subchannel is there, and a malformed ID is an operand exception.
-    fn subchannel(&mut self) -> Completion {
-        // the ID is a word
-        let id = self.vcpu.gprs()[1] as u32;
-        if css::is_subchannel_id(id) {
-            Completion::Cc(3)
-        } else {
-            Completion::Interrupt(ProgramInterrupt::Operand)
+        let memory = &self.shared.devices.memory;
+        match memory.write_slice(&bytes, GuestAddress(address)) {
+            Ok(()) => Answer::Accepted,
+            Err(_) => Answer::Stored(crate::sigp::INVALID_PARAMETER),
         }
     }
+}
 
-    fn signal(&mut self, status: Reg, order: Storage) -> Completion {
-        let gprs = self.vcpu.gprs();
-        // the order is a byte
-        match sigp::signal(order.value(gprs) as u8) {
-            sigp::Answer::Accepted => Completion::Cc(0),
-            sigp::Answer::Stored(word) => {
-                let register = &mut gprs[status.index()];
-                *register = *register & !0xffff_ffff | u64::from(word);
-                Completion::Cc(1)
-            }
-        }
+impl Processor for Vcpu {
+    type Error = KvmError;
+
+    fn psw(&mut self) -> (u64, u64) {
+        Vcpu::psw(self)
     }
 
-    fn diagnose(&mut self, r1: Reg, r3: Reg, function: Storage) -> Result<Completion, KvmError> {
-        let ram_size = crate::boot::ram_size(&self.shared.memory);
-        let gprs = self.vcpu.gprs();
-        // the function code has 16 bits
-        let code = function.value(gprs) as u16;
-        Ok(match diag::execute(code, r1, r3, gprs, ram_size) {
-            diag::Action::Done => Completion::Done,
-            diag::Action::Interrupt(interrupt) => Completion::Interrupt(interrupt),
-            diag::Action::Reset => Completion::Machine(Outcome::Reset),
-            diag::Action::Exit(status) => Completion::Machine(Outcome::Status(status)),
-            diag::Action::Report { address, length } => self.report(address, length).into(),
-        })
+    fn gprs(&mut self) -> &mut [u64; 16] {
+        Vcpu::gprs(self)
     }
 
-    fn report(&mut self, address: u64, length: u64) -> Result<Completion, ProgramInterrupt> {
-        let mut bytes = vec![0; length as usize];
-        self.shared
-            .memory
-            .read_slice(&mut bytes, GuestAddress(address))
-            .map_err(|_| ProgramInterrupt::Addressing)?;
-        let line = String::from_utf8_lossy(&bytes);
-        self.shared.log.emit(Event::Report {
-            line: line.trim_end(),
-        });
-        Ok(Completion::Done)
+    fn prefix(&mut self) -> u64 {
+        Vcpu::prefix(self)
+    }
+
+    fn read(&mut self, address: u64, buffer: &mut [u8]) -> Result<Access, KvmError> {
+        Vcpu::read(self, address, buffer)
+    }
+
+    fn write(&mut self, address: u64, bytes: &[u8]) -> Result<Access, KvmError> {
+        Vcpu::write(self, address, bytes)
+    }
+}
+
+impl Vcpu {
+    fn set_condition_code(&mut self, cc: u8) {
+        let (mask, address) = self.psw();
+        self.set_psw(with_condition_code(mask, cc), address);
     }
 }

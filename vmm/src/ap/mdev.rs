@@ -14,8 +14,6 @@ pub struct Mdev {
     path: PathBuf,
     /// Its UUID, which names the device within its group.
     pub name: CString,
-    /// Number of its IOMMU group.
-    pub group: u32,
 }
 
 /// Why a path is not a usable device.
@@ -70,19 +68,25 @@ impl Mdev {
             .file_name()
             .and_then(|name| CString::new(name.as_encoded_bytes()).ok())
             .ok_or_else(|| not_found(io::ErrorKind::InvalidInput.into()))?;
-        let link = fs::read_link(real.join("iommu_group")).map_err(|source| {
-            let path = path.into();
-            MdevError::NoGroup { path, source }
-        })?;
-        let group = link
-            .file_name()
+        Ok(Self { path: real, name })
+    }
+
+    /// The device's directory, without links.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Number of its IOMMU group.
+    pub fn group(&self) -> Result<u32, MdevError> {
+        let path = || self.path.clone();
+        let link =
+            fs::read_link(self.path.join("iommu_group")).map_err(|source| MdevError::NoGroup {
+                path: path(),
+                source,
+            })?;
+        link.file_name()
             .and_then(|number| number.to_str()?.parse().ok())
-            .ok_or_else(|| MdevError::BadGroup { path: path.into() })?;
-        Ok(Self {
-            path: real,
-            name,
-            group,
-        })
+            .ok_or_else(|| MdevError::BadGroup { path: path() })
     }
 
     /// What host and guest have now. A mask that cannot be read (the device
@@ -132,7 +136,7 @@ mod tests {
         fs::write(device.join("guest_matrix"), "05.0004\n").unwrap();
 
         let mdev = Mdev::resolve(&tree.0.join("link")).unwrap();
-        assert_eq!(mdev.group, 7);
+        assert_eq!(mdev.group().unwrap(), 7);
         assert_eq!(mdev.name.to_str(), Ok("uuid"));
         let masks = mdev.masks();
         assert_eq!(masks.matrix, ["05.0004", "05.0047"]);
@@ -146,10 +150,11 @@ mod tests {
         let absent = Mdev::resolve(&tree.0.join("absent"));
         assert!(matches!(absent, Err(MdevError::NotFound { .. })));
         let device = tree.0.join("device/uuid");
-        let no_group = Mdev::resolve(&device);
+        let mdev = Mdev::resolve(&device).unwrap();
+        let no_group = mdev.group();
         assert!(matches!(no_group, Err(MdevError::NoGroup { .. })));
         symlink("somewhere", device.join("iommu_group")).unwrap();
-        let bad_group = Mdev::resolve(&device);
+        let bad_group = mdev.group();
         assert!(matches!(bad_group, Err(MdevError::BadGroup { .. })));
     }
 }

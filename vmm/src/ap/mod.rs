@@ -2,16 +2,21 @@
 //! AP matrix devices: what a machine does with one.
 //!
 //! ```text
-//!   sysfs path ──> IOMMU group ──> container, KVM, storage map ──> device
-//!                                                   two eventfds: request,
-//!                                                   configuration changed
+//!   group  /dev/vfio/N, /dev/vfio/vfio         container ─┐
+//!   cdev   /dev/vfio/devices/vfioN, /dev/iommu  IOAS ─────┤ storage map
+//!                                                         │
+//!   sysfs path ──> group or cdev ──> KVM ──> device <─────┘
+//!                               two eventfds: request, configuration changed
 //! ```
 //!
 //! Source: Linux `drivers/s390/crypto/vfio_ap_ops.c`,
+//! `Documentation/driver-api/vfio.rst`,
 //! `Documentation/arch/s390/vfio-ap.rst`.
 
 #[cfg(target_arch = "s390x")]
 mod attachment;
+#[cfg(target_arch = "s390x")]
+mod backend;
 mod mdev;
 
 #[cfg(target_arch = "s390x")]

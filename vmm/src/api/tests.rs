@@ -9,6 +9,8 @@ use super::*;
 #[derive(Default)]
 struct Machine {
     notified: u32,
+    paused: bool,
+    resets: u32,
     device: Option<String>,
 }
 
@@ -43,6 +45,24 @@ impl Control for Machine {
         Ok(self.device.take().is_some())
     }
 
+    fn metrics(&mut self) -> Value {
+        json!({"resets": self.resets, "paused": self.paused})
+    }
+
+    fn pause(&mut self) -> Result<(), HasDevice> {
+        self.paused = true;
+        Ok(())
+    }
+
+    fn resume(&mut self) {
+        self.paused = false;
+    }
+
+    fn reset(&mut self) -> Result<(), HasDevice> {
+        self.resets += 1;
+        Ok(())
+    }
+
     fn quiesce(&mut self) -> Result<bool, HasDevice> {
         Ok(false)
     }
@@ -66,6 +86,13 @@ fn requests() {
     assert_eq!(ask(r#"{"request":"ap.detach"}"#), r#"{"ok":null}"#);
     assert!(ask(r#"{"request":"ap.detach"}"#).contains("no AP device"));
     assert!(ask(r#"{"request":"quiesce"}"#).contains("does not listen"));
+    for request in [r#"{"request":"pause"}"#, r#"{"request":"reset"}"#] {
+        assert_eq!(ask(request), r#"{"ok":null}"#);
+    }
+    let metrics = r#"{"request":"metrics"}"#;
+    assert_eq!(ask(metrics), r#"{"ok":{"paused":true,"resets":1}}"#);
+    ask(r#"{"request":"resume"}"#);
+    assert_eq!(ask(metrics), r#"{"ok":{"paused":false,"resets":1}}"#);
     assert_eq!(machine.notified, 1);
 }
 

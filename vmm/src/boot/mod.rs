@@ -96,22 +96,39 @@ pub enum BootError {
 pub trait Image: Read + Seek + ReadVolatile {}
 impl<T: Read + Seek + ReadVolatile> Image for T {}
 
-/// Opens and loads kernel, RAM disk and command line.
-pub fn load_files(
-    memory: &GuestMemoryMmap,
-    kernel: &Path,
-    initrd: Option<&Path>,
-    cmdline: &str,
-) -> Result<Entry, BootError> {
-    let open = |path: &Path| {
-        File::open(path).map_err(|source| BootError::Open {
-            path: path.into(),
-            source,
+/// What is loaded, at the start and again at a reset. The files stay open, so
+/// that nothing has to be opened later.
+pub struct Files {
+    kernel: File,
+    initrd: Option<File>,
+    cmdline: String,
+}
+
+impl Files {
+    /// Opens kernel and RAM disk.
+    pub fn open(kernel: &Path, initrd: Option<&Path>, cmdline: &str) -> Result<Self, BootError> {
+        let open = |path: &Path| {
+            File::open(path).map_err(|source| BootError::Open {
+                path: path.into(),
+                source,
+            })
+        };
+        Ok(Self {
+            kernel: open(kernel)?,
+            initrd: initrd.map(open).transpose()?,
+            cmdline: cmdline.into(),
         })
-    };
-    let mut kernel = open(kernel)?;
-    let mut initrd = initrd.map(open).transpose()?;
-    load(memory, &mut kernel, initrd.as_mut(), cmdline)
+    }
+
+    /// Loads kernel, RAM disk and command line.
+    pub fn load(&mut self, memory: &GuestMemoryMmap) -> Result<Entry, BootError> {
+        load(
+            memory,
+            &mut self.kernel,
+            self.initrd.as_mut(),
+            &self.cmdline,
+        )
+    }
 }
 
 /// Loads kernel, RAM disk and command line.

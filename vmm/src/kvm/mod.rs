@@ -8,14 +8,17 @@
 //! `arch/s390/include/uapi/asm/kvm.h`, `include/uapi/linux/vfio.h`.
 
 mod ioctl;
+mod kick;
 mod ram;
 mod vcpu;
 pub mod vfio;
 mod vm;
 
-pub use ram::allocate;
-pub use vcpu::{Access, Kick, RunExit, Vcpu};
-pub use vm::{Attribute, CpuModel, MachineModel, Vm};
+pub use crate::instruction::Access;
+pub use kick::{Kick, handle_kicks};
+pub use ram::{allocate, clear};
+pub use vcpu::{RunExit, Vcpu};
+pub use vm::{Attribute, CpuModel, InterruptController, MachineModel, Vm};
 
 use std::io;
 
@@ -49,3 +52,9 @@ impl KvmError {
 }
 
 type Result<T> = std::result::Result<T, KvmError>;
+
+/// The ioctls that a running machine makes.
+pub fn requests() -> Vec<u64> {
+    let kvm = ioctl::WHILE_RUNNING;
+    kvm.into_iter().chain(vfio::REQUESTS).collect()
+}

@@ -4,7 +4,10 @@
 use std::ptr;
 
 use vm_memory::mmap::MmapRegion;
-use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
+use vm_memory::{
+    GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap,
+    MemoryRegionAddress,
+};
 
 use super::{KvmError, Result};
 
@@ -47,4 +50,26 @@ pub fn allocate(size: u64) -> Result<GuestMemoryMmap> {
         op: OP,
         source: std::io::Error::other(error),
     })
+}
+
+/// Makes all of guest storage zero. It must be from [`allocate`].
+pub fn clear(memory: &GuestMemoryMmap) -> Result<()> {
+    const OP: &str = "clear guest storage";
+    for region in memory.iter() {
+        let start = region
+            .get_host_address(MemoryRegionAddress(0))
+            .map_err(|error| KvmError {
+                op: OP,
+                source: std::io::Error::other(error),
+            })?;
+        // fits: it is mapped
+        let len = region.len() as usize;
+        // SAFETY: a private anonymous mapping of that length, which reads as
+        // zeros afterwards; only volatile accessors reach it.
+        let result = unsafe { libc::madvise(start.cast(), len, libc::MADV_DONTNEED) };
+        if result != 0 {
+            return Err(KvmError::last(OP));
+        }
+    }
+    Ok(())
 }

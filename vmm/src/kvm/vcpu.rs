@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A vCPU file and the page it shares with the kernel.
 
-use std::os::fd::AsRawFd;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU8, Ordering};
-
 use kvm_bindings::{
-    KVM_CAP_S390_CSS_SUPPORT, KVM_MP_STATE_OPERATING, KVM_S390_MEMOP_F_INJECT_EXCEPTION,
-    KVM_S390_MEMOP_LOGICAL_READ, KVM_S390_MEMOP_LOGICAL_WRITE, KVM_S390_PROGRAM_INT,
-    kvm_enable_cap, kvm_mp_state, kvm_run, kvm_s390_irq, kvm_s390_mem_op,
+    KVM_CAP_S390_CSS_SUPPORT, KVM_MP_STATE_OPERATING, KVM_MP_STATE_STOPPED,
+    KVM_S390_MEMOP_F_INJECT_EXCEPTION, KVM_S390_MEMOP_LOGICAL_READ, KVM_S390_MEMOP_LOGICAL_WRITE,
+    KVM_S390_PROGRAM_INT, KVM_S390_RESET_CLEAR, KVM_S390_RESTART, KVM_S390_SIGP_STOP,
+    KVM_S390_STOP_FLAG_STORE_STATUS, KVM_SYNC_PREFIX, kvm_enable_cap, kvm_mp_state, kvm_s390_irq,
+    kvm_s390_mem_op,
 };
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::ioctl::{
-    KVM_ENABLE_CAP, KVM_S390_CLEAR_RESET, KVM_S390_IRQ, KVM_S390_MEM_OP, call, call_with,
+    KVM_ENABLE_CAP, KVM_S390_CLEAR_RESET, KVM_S390_INITIAL_RESET, KVM_S390_IRQ, KVM_S390_MEM_OP,
+    KVM_S390_NORMAL_RESET, KVM_S390_STORE_STATUS, call, call_with, call_with_number,
 };
-use super::{KvmError, Result};
+use super::{Access, Kick, KvmError, Result};
 use crate::program::ProgramInterrupt;
 
 /// A CPU of a machine.
@@ -38,73 +37,15 @@ pub enum RunExit {
     /// TSCH. KVM looked for an interrupt of the subchannel first; there is
     /// none to give back, as no subchannel ever has one.
     TestSubchannel,
-    /// The guest asked for a reset.
-    Reset,
-    /// A signal, or [`Kick::kick`].
+    /// The guest asked for a reset, by which its image is loaded again.
+    Reset {
+        /// Whether it wants storage cleared.
+        clear: bool,
+    },
+    /// A signal, or a [`Kick`].
     Interrupted,
     /// KVM needs more from user space than this VMM asked it to.
     Unexpected(u32),
-}
-
-/// How an access to guest storage ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Access {
-    /// Complete.
-    Done,
-    /// An access exception was presented to the guest; the instruction ends.
-    Exception,
-}
-
-/// Makes a CPU leave the guest and stay out. Maps the page the CPU shares with
-/// the kernel a second time, so that it may outlive the CPU.
-pub struct Kick {
-    page: NonNull<u8>,
-}
-
-const PAGE: usize = 4096;
-const IMMEDIATE_EXIT: usize = std::mem::offset_of!(kvm_run, immediate_exit);
-const _: () = assert!(IMMEDIATE_EXIT < PAGE);
-
-// SAFETY: the page stays mapped as long as this exists, and is only reached
-// by an atomic store.
-unsafe impl Send for Kick {}
-
-impl Kick {
-    fn new(vcpu: &VcpuFd) -> Result<Self> {
-        let prot = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new mapping, at an address the kernel chooses.
-        let page = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                PAGE,
-                prot,
-                libc::MAP_SHARED,
-                vcpu.as_raw_fd(),
-                0,
-            )
-        };
-        match NonNull::new(page.cast()) {
-            Some(mapped) if page != libc::MAP_FAILED => Ok(Self { page: mapped }),
-            _ => Err(KvmError::last("map a CPU's page")),
-        }
-    }
-
-    /// The next (or current, once a signal interrupts it) run ends at once.
-    pub fn kick(&self) {
-        // SAFETY: the offset is within the page.
-        let flag = unsafe { self.page.add(IMMEDIATE_EXIT) };
-        // SAFETY: mapped, and a byte has no alignment; the kernel only reads.
-        let flag = unsafe { AtomicU8::from_ptr(flag.as_ptr()) };
-        flag.store(1, Ordering::Release);
-    }
-}
-
-impl Drop for Kick {
-    fn drop(&mut self) {
-        // SAFETY: mapped by `new`, and no reference into it is left.
-        unsafe { libc::munmap(self.page.as_ptr().cast(), PAGE) };
-    }
 }
 
 impl Vcpu {
@@ -130,17 +71,100 @@ impl Vcpu {
         Ok(())
     }
 
-    /// Brings the CPU to its clear-reset state and lets it start at `psw`.
-    pub fn start_at(&mut self, mask: u64, address: u64) -> Result<()> {
-        // SAFETY: the request has no argument.
-        unsafe { call(&self.fd, KVM_S390_CLEAR_RESET, "reset a CPU") }?;
-        self.set_psw(mask, address);
-        let state = kvm_mp_state {
-            mp_state: KVM_MP_STATE_OPERATING,
+    /// Lets the CPU run, or not.
+    pub fn set_operating(&self, operating: bool) -> Result<()> {
+        let mp_state = match operating {
+            true => KVM_MP_STATE_OPERATING,
+            false => KVM_MP_STATE_STOPPED,
         };
         self.fd
-            .set_mp_state(state)
-            .map_err(|e| KvmError::new("start a CPU", e))
+            .set_mp_state(kvm_mp_state { mp_state })
+            .map_err(|e| KvmError::new("start or stop a CPU", e))
+    }
+
+    /// Forgets what is pending.
+    pub fn reset(&mut self) -> Result<()> {
+        self.reset_by(KVM_S390_NORMAL_RESET)
+    }
+
+    /// The same, and resets PSW, prefix, control registers and timers.
+    pub fn initial_reset(&mut self) -> Result<()> {
+        self.reset_by(KVM_S390_INITIAL_RESET)?;
+        self.forget_prefix();
+        Ok(())
+    }
+
+    /// The same, and resets all other registers.
+    pub fn clear_reset(&mut self) -> Result<()> {
+        self.reset_by(KVM_S390_CLEAR_RESET)?;
+        self.forget_prefix();
+        Ok(())
+    }
+
+    fn reset_by(&self, request: u64) -> Result<()> {
+        // SAFETY: the three requests have no argument.
+        unsafe { call(&self.fd, request, "reset a CPU") }?;
+        Ok(())
+    }
+
+    /// KVM resets its own copy of the prefix only.
+    fn forget_prefix(&mut self) {
+        let run = self.fd.get_kvm_run();
+        run.kvm_dirty_regs &= !u64::from(KVM_SYNC_PREFIX);
+        run.s.regs.prefix = 0;
+    }
+
+    /// Sets the prefix, which KVM takes over when the CPU runs.
+    pub fn set_prefix(&mut self, prefix: u64) {
+        let run = self.fd.get_kvm_run();
+        run.s.regs.prefix = prefix;
+        run.kvm_dirty_regs |= u64::from(KVM_SYNC_PREFIX);
+    }
+
+    /// Stores the status at an absolute address, as for `SIGP` with the order
+    /// to do so.
+    pub fn store_status(&mut self, address: u64) -> Result<()> {
+        // SAFETY: the argument is an address of the guest.
+        unsafe {
+            call_with_number(
+                &self.fd,
+                KVM_S390_STORE_STATUS,
+                address,
+                "store a CPU's status",
+            )
+        }?;
+        Ok(())
+    }
+
+    /// The vector registers.
+    pub fn vector_registers(&mut self) -> &[[u64; 2]; 32] {
+        let run = self.fd.get_kvm_run();
+        // SAFETY: the union has one member in use on s390.
+        let regs = unsafe { &run.s.regs };
+        // SAFETY: this member is in use, as every machine here has vector
+        // registers (`Vm::enable_vector_registers`).
+        unsafe { &regs.__bindgen_anon_1.vrs }
+    }
+
+    /// Makes a stop pending, or stores the status of a stopped CPU.
+    pub fn inject_stop(&self, store: bool) -> Result<()> {
+        let mut irq = irq(KVM_S390_SIGP_STOP);
+        irq.u.stop.flags = if store {
+            KVM_S390_STOP_FLAG_STORE_STATUS
+        } else {
+            0
+        };
+        self.inject(&irq, "stop a CPU")
+    }
+
+    /// Makes a restart interruption pending.
+    pub fn inject_restart(&self) -> Result<()> {
+        self.inject(&irq(KVM_S390_RESTART), "restart a CPU")
+    }
+
+    /// Takes back what [`Kick`] asked for.
+    pub fn awake(&mut self) {
+        self.fd.set_kvm_immediate_exit(0);
     }
 
     /// A way to interrupt [`Self::run`] from another thread.
@@ -153,7 +177,7 @@ impl Vcpu {
         match self.fd.run() {
             Ok(VcpuExit::S390Sieic) => Ok(self.intercept()),
             Ok(VcpuExit::S390Tsch) => Ok(RunExit::TestSubchannel),
-            Ok(VcpuExit::S390Reset) => Ok(RunExit::Reset),
+            Ok(VcpuExit::S390Reset) => Ok(self.reset_exit()),
             Ok(VcpuExit::Intr) => Ok(RunExit::Interrupted),
             Ok(_) => Ok(RunExit::Unexpected(self.fd.get_kvm_run().exit_reason)),
             Err(e) if matches!(e.errno(), libc::EINTR | libc::EAGAIN) => Ok(RunExit::Interrupted),
@@ -169,6 +193,15 @@ impl Vcpu {
             code: sieic.icptcode,
             ipa: sieic.ipa,
             ipb: sieic.ipb,
+        }
+    }
+
+    fn reset_exit(&mut self) -> RunExit {
+        let run = self.fd.get_kvm_run();
+        // SAFETY: the exit reason says that this member is in use.
+        let flags = unsafe { run.__bindgen_anon_1.s390_reset_flags };
+        RunExit::Reset {
+            clear: flags & u64::from(KVM_S390_RESET_CLEAR) != 0,
         }
     }
 
@@ -222,21 +255,22 @@ impl Vcpu {
 
     /// Presents a program interruption.
     pub fn interrupt(&self, interrupt: ProgramInterrupt) -> Result<()> {
-        let mut irq = kvm_s390_irq {
-            type_: KVM_S390_PROGRAM_INT.into(),
-            ..Default::default()
-        };
+        let mut irq = irq(KVM_S390_PROGRAM_INT);
         irq.u.pgm.code = interrupt.code();
+        self.inject(&irq, "present a program interruption")
+    }
+
+    fn inject(&self, irq: &kvm_s390_irq, op: &'static str) -> Result<()> {
         // SAFETY: the request takes this struct, which has no pointers.
-        unsafe {
-            call_with(
-                &self.fd,
-                KVM_S390_IRQ,
-                &irq,
-                "present a program interruption",
-            )
-        }?;
+        unsafe { call_with(&self.fd, KVM_S390_IRQ, irq, op) }?;
         Ok(())
+    }
+}
+
+fn irq(type_: u32) -> kvm_s390_irq {
+    kvm_s390_irq {
+        type_: type_.into(),
+        ..Default::default()
     }
 }
 

@@ -4,10 +4,11 @@
 use std::ptr;
 
 use kvm_bindings::{
-    KVM_CAP_S390_VECTOR_REGISTERS, KVM_S390_INT_SERVICE, KVM_S390_MCHK, KVM_S390_VM_CPU_MACHINE,
-    KVM_S390_VM_CPU_MODEL, KVM_S390_VM_CPU_PROCESSOR, KVM_S390_VM_CRYPTO,
-    KVM_S390_VM_CRYPTO_ENABLE_APIE, KVM_S390_VM_MEM_CTRL, KVM_S390_VM_MEM_LIMIT_SIZE,
-    kvm_create_device, kvm_device_attr, kvm_device_type_KVM_DEV_TYPE_VFIO, kvm_enable_cap,
+    KVM_CAP_S390_USER_SIGP, KVM_CAP_S390_VECTOR_REGISTERS, KVM_DEV_FLIC_CLEAR_IRQS,
+    KVM_S390_INT_SERVICE, KVM_S390_MCHK, KVM_S390_VM_CPU_MACHINE, KVM_S390_VM_CPU_MODEL,
+    KVM_S390_VM_CPU_PROCESSOR, KVM_S390_VM_CRYPTO, KVM_S390_VM_CRYPTO_ENABLE_APIE,
+    KVM_S390_VM_MEM_CTRL, KVM_S390_VM_MEM_LIMIT_SIZE, kvm_create_device, kvm_device_attr,
+    kvm_device_type_KVM_DEV_TYPE_FLIC, kvm_device_type_KVM_DEV_TYPE_VFIO, kvm_enable_cap,
     kvm_s390_interrupt, kvm_s390_vm_cpu_machine, kvm_s390_vm_cpu_processor,
     kvm_userspace_memory_region,
 };
@@ -22,6 +23,24 @@ pub struct Vm {
     fd: VmFd,
     /// Opens `/dev/kvm`; vCPUs are made from the VM alone.
     _kvm: Kvm,
+}
+
+/// The floating interrupts of a machine.
+pub struct InterruptController(DeviceFd);
+
+impl InterruptController {
+    /// Forgets all that are pending.
+    pub fn clear(&self) -> Result<()> {
+        let attr = kvm_device_attr {
+            flags: 0,
+            group: KVM_DEV_FLIC_CLEAR_IRQS,
+            attr: 0,
+            addr: 0,
+        };
+        self.0
+            .set_device_attr(&attr)
+            .map_err(|e| KvmError::new("clear pending interrupts", e))
+    }
 }
 
 /// The CPU model a guest will have.
@@ -82,13 +101,20 @@ impl Vm {
 
     /// Gives the guest vector registers. Before CPUs and the CPU model.
     pub fn enable_vector_registers(&self) -> Result<()> {
+        self.enable(KVM_CAP_S390_VECTOR_REGISTERS, "enable vector registers")
+    }
+
+    /// Takes orders between CPUs to user space, but for the frequent ones.
+    pub fn enable_user_sigp(&self) -> Result<()> {
+        self.enable(KVM_CAP_S390_USER_SIGP, "take orders between CPUs")
+    }
+
+    fn enable(&self, cap: u32, op: &'static str) -> Result<()> {
         let cap = kvm_enable_cap {
-            cap: KVM_CAP_S390_VECTOR_REGISTERS,
+            cap,
             ..Default::default()
         };
-        self.fd
-            .enable_cap(&cap)
-            .map_err(|e| KvmError::new("enable vector registers", e))
+        self.fd.enable_cap(&cap).map_err(|e| KvmError::new(op, e))
     }
 
     /// Tells KVM the size of storage, for smaller tables. Before CPUs.
@@ -160,14 +186,26 @@ impl Vm {
 
     /// Creates the device that ties VFIO files to this machine.
     pub fn create_vfio_device(&self) -> Result<DeviceFd> {
+        let kind = kvm_device_type_KVM_DEV_TYPE_VFIO;
+        self.create_device(kind, "create the VFIO device")
+    }
+
+    /// Creates the device that holds interrupts no CPU has taken yet.
+    pub fn create_interrupt_controller(&self) -> Result<InterruptController> {
+        let kind = kvm_device_type_KVM_DEV_TYPE_FLIC;
+        self.create_device(kind, "create the interrupt controller")
+            .map(InterruptController)
+    }
+
+    fn create_device(&self, type_: u32, op: &'static str) -> Result<DeviceFd> {
         let mut device = kvm_create_device {
-            type_: kvm_device_type_KVM_DEV_TYPE_VFIO,
+            type_,
             fd: 0,
             flags: 0,
         };
         self.fd
             .create_device(&mut device)
-            .map_err(|e| KvmError::new("create the VFIO device", e))
+            .map_err(|e| KvmError::new(op, e))
     }
 
     /// Makes a service-signal interrupt pending.

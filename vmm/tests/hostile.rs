@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Hostile guests: the corpus of the fuzz targets, and random bytes.
+
+use std::fs;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+#[path = "../fuzz/run.rs"]
+mod run;
+
+fn corpus(target: &str, run: fn(&[u8])) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/corpus")
+        .join(target);
+    let mut files: Vec<_> = fs::read_dir(dir)
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        eprintln!("{}", file.display());
+        run(&fs::read(&file).unwrap());
+    }
+}
+
+#[test]
+fn corpus_of_instructions() {
+    corpus("instructions", run::instructions);
+}
+
+#[test]
+fn corpus_of_service_calls() {
+    corpus("sclp", run::sclp);
+}
+
+#[test]
+fn corpus_of_channel_subsystem_calls() {
+    corpus("chsc", run::chsc);
+}
+
+#[test]
+fn corpus_of_diagnose_calls() {
+    corpus("diagnose", run::diagnose);
+}
+
+#[test]
+fn corpus_of_images() {
+    corpus("images", run::images);
+}
+
+fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    proptest::collection::vec(any::<u8>(), 0..most)
+}
+
+/// Images of the corpus with a few bytes changed, so that they get past the
+/// first checks.
+fn almost_sound_image() -> impl Strategy<Value = Vec<u8>> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/images");
+    let images = ["elf", "linux"].map(|name| fs::read(dir.join(name)).unwrap());
+    let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+    (prop::sample::select(images.to_vec()), changes).prop_map(|(mut image, changes)| {
+        for (at, byte) in changes {
+            // headers are what decides
+            let at = at.index(image.len().min(200));
+            image[at] = byte;
+        }
+        image
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn any_instructions(data in bytes(3000)) {
+        run::instructions(&data);
+    }
+
+    #[test]
+    fn any_service_calls(data in bytes(6000)) {
+        run::sclp(&data);
+    }
+
+    #[test]
+    fn any_channel_subsystem_calls(data in bytes(3000)) {
+        run::chsc(&data);
+    }
+
+    #[test]
+    fn any_diagnose_calls(data in bytes(2000)) {
+        run::diagnose(&data);
+    }
+
+    #[test]
+    fn any_image(data in bytes(2000)) {
+        run::images(&data);
+    }
+
+    #[test]
+    fn almost_sound_images(data in almost_sound_image()) {
+        run::images(&data);
+    }
+}
