@@ -59,9 +59,15 @@ impl<'a> Guest<'a> {
     /// `seconds`.
     pub fn start(machine: &'a Machine, ap: &str, changes: usize, seconds: u64) -> Self {
         let words = format!("wait-changes={changes} exit-after={seconds}");
-        let mut argv = ["/mnt/host/apvmm", "run", "--console", "stdio"]
-            .map(str::to_owned)
-            .to_vec();
+        let mut argv = [
+            "/mnt/host/apvmm",
+            "run",
+            "--no-reboot",
+            "--console",
+            "stdio",
+        ]
+        .map(str::to_owned)
+        .to_vec();
         argv.extend(["--ap".to_owned(), ap.to_owned()]);
         let rest = ["--kernel", "/mnt/host/probe", "--memory", "64M"];
         argv.extend(rest.map(str::to_owned));

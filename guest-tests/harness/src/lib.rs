@@ -32,6 +32,7 @@ pub mod qmp;
 pub mod scenario;
 pub mod terminal;
 pub mod vfio;
+pub mod vm;
 
 pub use config::{Config, Driver, Flavour};
 pub use error::Error;

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! apvmm in L1: several CPUs, resets, its control socket, its sandbox.
+
+use harness::config::project_root;
+use harness::mdev::{Mdev, Resource, reserve_all};
+use harness::vm::Vm;
+use harness::{Config, Driver, Exit, Machine};
+use serde_json::json;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(120);
+const SHORT: Duration = Duration::from_secs(30);
+const UUID: &str = "5fb1ad1a-0000-4000-8000-000000000008";
+const PROBE: [&str; 4] = ["--kernel", "/mnt/host/probe", "--memory", "64M"];
+const LINUX: [&str; 6] = [
+    "--kernel",
+    "/mnt/host/guest-kernel",
+    "--initrd",
+    "/mnt/host/guest-initramfs",
+    "--memory",
+    "128M",
+];
+
+/// The command line of a Linux guest whose init is this line of shell.
+fn init(line: &str) -> String {
+    format!("console=ttysclp0 panic=-1 rdinit=/bin/sh -- -c \"{line}\"")
+}
+
+fn boot(name: &str, ap: bool) -> Machine {
+    let mut config = Config::new(name);
+    if ap {
+        let topology = "guest-tests/topologies/twelve-by-sixteen.toml";
+        config.topology = Some(project_root().join(topology));
+        config.driver = Driver::C;
+    }
+    Machine::boot(&config).unwrap()
+}
+
+/// An mdev with two queues.
+fn mdev(machine: &Machine) -> Mdev<'_> {
+    reserve_all(machine).unwrap();
+    let mdev = Mdev::create(machine, UUID).unwrap();
+    mdev.change(true, Resource::Adapter, 5).unwrap();
+    for number in [4, 0x47] {
+        mdev.change(true, Resource::Domain, number).unwrap();
+    }
+    mdev
+}
+
+/// Takes all CPUs but the first off and on again, and ends.
+fn cpus_come_and_go(name: &str, cpus: u32, rounds: u32) {
+    let machine = boot(name, false);
+    let count = "grep -c ^processor /proc/cpuinfo";
+    let line = init(&format!(
+        "mount -t proc p /proc; mount -t sysfs s /sys; echo at first: $({count}); \
+         for round in $(seq {rounds}); do for on in 0 1; do \
+         for cpu in $(seq {last}); do echo $on >/sys/devices/system/cpu/cpu$cpu/online; done; \
+         done; done; echo at last: $({count}); poweroff -f",
+        last = cpus - 1,
+    ));
+    let cpus = cpus.to_string();
+    let options = [&LINUX[..], &["--cpus", &cpus, "--cmdline", &line]].concat();
+    let vm = Vm::start(&machine, "cpus", &[], &options);
+    let (exit, output) = vm.end(Duration::from_secs(280)).unwrap();
+    assert_eq!(exit, Exit::Status(0), "{output}");
+    for when in ["at first", "at last"] {
+        assert!(output.contains(&format!("\n{when}: {cpus}")), "{output}");
+    }
+    machine.shutdown().unwrap();
+}
+
+#[test]
+fn two_cpus_come_and_go() {
+    cpus_come_and_go("vmm-2-cpus", 2, 3);
+}
+
+#[test]
+#[ignore = "nightly: more of the same"]
+fn four_and_eight_cpus_come_and_go() {
+    cpus_come_and_go("vmm-4-cpus", 4, 50);
+    cpus_come_and_go("vmm-8-cpus", 8, 20);
+}
+
+/// A crash on one CPU of several ends the machine and is told as a crash.
+#[test]
+#[ignore = "nightly: a panic takes the other CPUs down in order, as above"]
+fn a_panic_with_two_cpus_is_a_crash() {
+    let machine = boot("vmm-panic", false);
+    let line =
+        init("mount -t proc p /proc; echo c >/proc/sysrq-trigger").replace("panic=-1", "panic=0");
+    let options = [&LINUX[..], &["--cpus", "2", "--cmdline", &line]].concat();
+    let vm = Vm::start(&machine, "panic", &[], &options);
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(3), "{output}");
+    machine.shutdown().unwrap();
+}
+
+#[test]
+fn a_guest_is_reset_and_keeps_its_device() {
+    let machine = boot("vmm-reset", true);
+    let mdev = mdev(&machine);
+    let ap = format!("sysfsdev={}", mdev.path());
+    let line = init(
+        "mount -t proc p /proc; mount -t sysfs s /sys; echo mask $(cat /sys/bus/ap/ap_adapter_mask); \
+         case $(cat /proc/cmdline) in *agai[n]=1*) reboot -f;; esac; while true; do usleep 200000; done",
+    );
+    let mask = "\nmask 0x0400000000";
+    let with = |line: &str| -> Vec<String> {
+        let own = ["--cpus", "2", "--ap", &ap, "--cmdline", line];
+        let all = LINUX.iter().chain(&own);
+        all.map(|word| (*word).to_owned()).collect()
+    };
+
+    // by the guest itself, time and again
+    let again = with(&line.replace("panic=-1", "panic=-1 again=1"));
+    let mut again: Vec<&str> = again.iter().map(String::as_str).collect();
+    let mut vm = Vm::start(&machine, "reboot", &[], &again);
+    vm.until(mask, 3, LIMIT).unwrap();
+    let metrics = vm.ask("metrics").unwrap().unwrap();
+    assert!(metrics["resets"].as_u64() >= Some(2), "{metrics}");
+    vm.signal(9);
+    vm.end(SHORT).unwrap();
+
+    again.push("--no-reboot");
+    let vm = Vm::start(&machine, "no-reboot", &[], &again);
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(4), "{output}");
+
+    // from outside, also while it is held
+    let options = with(&line);
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let mut vm = Vm::start(&machine, "reset", &[], &options);
+    vm.until(mask, 1, LIMIT).unwrap();
+    vm.ask("reset").unwrap().unwrap();
+    vm.until(mask, 2, LIMIT).unwrap();
+    vm.ask("pause").unwrap().unwrap();
+    assert_eq!(vm.ask("info").unwrap().unwrap()["state"], "paused");
+    vm.ask("reset").unwrap().unwrap();
+    vm.ask("resume").unwrap().unwrap();
+    vm.until(mask, 3, LIMIT).unwrap();
+    assert_eq!(vm.ask("metrics").unwrap().unwrap()["resets"], 2);
+    let query = vm.ask("ap.query").unwrap().unwrap();
+    let matrix = json!(["05.0004", "05.0047"]);
+    assert_eq!(query["masks"]["guest-matrix"], matrix, "{query}");
+    vm.ask("quiesce").unwrap().unwrap();
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(0), "{output}");
+    mdev.remove().unwrap();
+    machine.shutdown().unwrap();
+}
+
+#[test]
+fn a_device_comes_and_goes_by_either_backend() {
+    let machine = boot("vmm-attach", true);
+    let mdev = mdev(&machine);
+    let path = mdev.path().to_owned();
+    let ap = format!("sysfsdev={path},backend=cdev");
+    let options = ["--ap", &ap, "--cmdline", "wait-changes=9 exit-after=100"];
+    let mut vm = Vm::start(&machine, "attach", &[], &[&PROBE[..], &options].concat());
+    let seen = |last: &str| format!("\"apm\":\"0x{last}000000");
+    let (both, none) = (seen("0400"), seen("0000"));
+    vm.until(&both, 1, SHORT).unwrap();
+    assert_eq!(vm.ask("info").unwrap().unwrap()["ap"], "ap0");
+
+    let attach = |backend: &str| {
+        json!({"request": "ap.attach", "sysfsdev": path, "backend": backend}).to_string()
+    };
+    let mut told = 1;
+    for backend in ["group", "cdev"] {
+        vm.ask("ap.detach").unwrap().unwrap();
+        vm.until(&none, told, SHORT).unwrap();
+        let twice = vm.ask("ap.detach").unwrap();
+        assert_eq!(twice, Err("the machine has no AP device".into()));
+        vm.ask(&attach(backend)).unwrap().unwrap();
+        told += 1;
+        vm.until(&both, told, SHORT).unwrap();
+        let again = vm.ask(&attach(backend)).unwrap().unwrap_err();
+        assert!(again.contains("has an AP device already"), "{again}");
+    }
+    // the probe cannot be asked to end
+    assert!(vm.ask("quiesce").unwrap().is_err());
+    vm.signal(15);
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(0), "{output}");
+
+    // the host removes it: the guest loses it at once
+    let options = ["--ap", &ap, "--cmdline", "wait-changes=1 exit-after=100"];
+    let mut vm = Vm::start(&machine, "remove", &[], &[&PROBE[..], &options].concat());
+    vm.until(&both, 1, SHORT).unwrap();
+    mdev.remove().unwrap();
+    vm.until(&none, 1, SHORT).unwrap();
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(0), "{output}");
+    machine.shutdown().unwrap();
+}
+
+#[test]
+fn a_user_with_the_nodes_runs_a_confined_machine() {
+    const CONFINED: &str = "/mnt/host/confined";
+    let machine = boot("vmm-confined", true);
+    let mdev = mdev(&machine);
+    let shell = |line: &str| machine.shell(&format!("{line}; exit $?"), SHORT).unwrap();
+    let device = "cd /dev/vfio; chown 1000 /dev/kvm /dev/vfio/[0-9]* devices/* /dev/iommu";
+    assert_eq!(shell(device).exit, Exit::Status(0));
+    for backend in ["group", "cdev"] {
+        let ap = format!("sysfsdev={},backend={backend}", mdev.path());
+        let options = ["--ap", &ap, "--cmdline", "wait-changes=1 exit-after=100"];
+        let all = [&PROBE[..], &options].concat();
+        let mut vm = Vm::start(&machine, backend, &[CONFINED, "as", "1000"], &all);
+        vm.until("\"apm\":\"0x0400", 1, SHORT).unwrap();
+        // every thread
+        let status = shell("cat /proc/$(pidof apvmm)/task/*/status").stdout;
+        let all = |line: &str| status.lines().filter(|l| *l == line).count();
+        assert_eq!(all("Uid:\t1000\t1000\t1000\t1000"), 2, "{status}");
+        assert_eq!(all("NoNewPrivs:\t1"), 2, "{status}");
+        assert_eq!(all("Seccomp:\t2"), 2, "{status}");
+        mdev.change(false, Resource::Domain, 0x47).unwrap();
+        let (exit, output) = vm.end(LIMIT).unwrap();
+        assert_eq!(exit, Exit::Status(0), "{output}");
+        mdev.change(true, Resource::Domain, 0x47).unwrap();
+    }
+
+    // what the sandbox refuses, and what it kills
+    let confined = |line: &str| shell(&format!("{CONFINED} {line}")).exit;
+    const EACCES: i32 = 13;
+    const SIGSYS: i32 = 31;
+    let killed = Exit::Status(128 + SIGSYS);
+    assert_eq!(confined("open /dev/iommu"), Exit::Status(0));
+    assert_eq!(
+        confined("open /sys/bus/ap/ap_max_domain_id"),
+        Exit::Status(0)
+    );
+    assert_eq!(confined("write /sys/bus/ap/apmask"), Exit::Status(EACCES));
+    assert_eq!(confined("open /proc/cmdline"), Exit::Status(EACCES));
+    assert_eq!(confined("open /dev/kvm"), Exit::Status(EACCES));
+    assert_eq!(confined("socket"), killed);
+    assert_eq!(confined("exec /bin/busybox"), killed);
+
+    // without the nodes it is the host that refuses
+    assert_eq!(
+        shell("chown 0 /dev/kvm; chmod 600 /dev/kvm").exit,
+        Exit::Status(0)
+    );
+    let vm = Vm::start(&machine, "refused", &[CONFINED, "as", "1000"], &PROBE);
+    let (exit, output) = vm.end(SHORT).unwrap();
+    assert_eq!(exit, Exit::Status(2), "{output}");
+    assert!(output.contains("open /dev/kvm"), "{output}");
+    mdev.remove().unwrap();
+    machine.shutdown().unwrap();
+}
