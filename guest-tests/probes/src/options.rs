@@ -10,6 +10,7 @@
 //! | `exit-after=S`       | go on for at most S seconds (default 60)          |
 //! | `crypto=off`         | leave the queues' contents alone                  |
 //! | `commands=on`        | then do what the console is told: [`crate::command`] |
+//! | `round-trips=N`      | tell what N exits to the VMM and to KVM take      |
 //!
 //! Without a `wait` word but with `exit-after`, the probe reports whatever
 //! comes in that time. Words without `=` are left to others.
@@ -31,6 +32,8 @@ pub struct Options {
     pub crypto: bool,
     /// Whether to take commands.
     pub commands: bool,
+    /// Exits to measure.
+    pub round_trips: u32,
 }
 
 /// What the first QCI must show.
@@ -53,6 +56,7 @@ impl Default for Options {
             exit_after: None,
             crypto: true,
             commands: false,
+            round_trips: 0,
         }
     }
 }
@@ -85,6 +89,7 @@ impl Options {
                 ("wait-events", _) => options.wait_events = number()?,
                 ("wait-changes", _) => options.wait_changes = number()?,
                 ("exit-after", _) => options.exit_after = Some(number()?),
+                ("round-trips", _) => options.round_trips = number()?,
                 ("crypto", "on" | "off") => options.crypto = value == "on",
                 ("commands", "on" | "off") => options.commands = value == "on",
                 _ => return Err(BadWord(word)),

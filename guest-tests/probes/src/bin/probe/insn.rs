@@ -304,6 +304,35 @@ pub fn hypercall(subcode: u64, gr2: u64, gr3: u64) -> Result<(), Interruption> {
     finish(code, ipm).map(|_| ())
 }
 
+/// DIAGNOSE 0x308, subcode 6: the parameters of the program load, of which
+/// there are none. The shortest way to the VMM that all of them know.
+pub fn store_load_parameters(block: &mut Page) -> Result<(), Interruption> {
+    let address = ptr::from_mut(block).expose_provenance() as u64;
+    let (code, ipm): (u64, u64);
+    // SAFETY: stores into the page at most, which is exclusively borrowed.
+    unsafe {
+        guarded!(
+            ".insn rs,0x83000000,%r2,%r4,0x308(%r0)",
+            in("r2") address, out("r3") _, in("r4") 6_u64,
+            out("r12") code, out("r13") ipm,
+        );
+    }
+    finish(code, ipm).map(|_| ())
+}
+
+/// DIAGNOSE 0x44: gives up the time slice, which KVM does by itself.
+pub fn end_time_slice() -> Result<(), Interruption> {
+    let (code, ipm): (u64, u64);
+    // SAFETY: it uses no storage.
+    unsafe {
+        guarded!(
+            ".insn rs,0x83000000,%r0,%r0,0x44(%r0)",
+            out("r12") code, out("r13") ipm,
+        );
+    }
+    finish(code, ipm).map(|_| ())
+}
+
 /// What ended a wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {

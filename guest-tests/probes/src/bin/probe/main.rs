@@ -64,6 +64,9 @@ extern "C" fn probe_main() -> ! {
         Some(qci) => test_queues(&mut report, &options, facilities, qci),
         None => skip(&mut report, &["tapq", "outside", "reset", "rsa"], "no QCI"),
     }
+    if options.round_trips > 0 {
+        tell_round_trips(&mut report, options.round_trips, block);
+    }
     events::test_events(&mut report, &options, facilities, qci, block);
     report.summary();
     if options.commands {
@@ -81,6 +84,22 @@ fn test_queues(report: &mut Report, options: &Options, facilities: Facilities, q
     } else {
         skip(report, &["outside", "reset", "rsa"], "crypto=off");
     }
+}
+
+/// What so many exits take, those that the VMM answers and those that end in
+/// KVM.
+fn tell_round_trips(report: &mut Report, count: u32, block: &mut insn::Page) {
+    let start = report::now();
+    let to_vmm = (0..count).try_for_each(|_| insn::store_load_parameters(block));
+    let middle = report::now();
+    let to_kvm = (0..count).try_for_each(|_| insn::end_time_slice());
+    let end = report::now();
+    report.json(|o| {
+        o.string("op", "round-trips")?;
+        o.raw("count", count)?;
+        o.raw("vmm-ns", if to_vmm.is_ok() { middle - start } else { 0 })?;
+        o.raw("kvm-ns", if to_kvm.is_ok() { end - middle } else { 0 })
+    });
 }
 
 fn skip(report: &mut Report, names: &[&str], why: &'static str) {
