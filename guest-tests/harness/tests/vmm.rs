@@ -50,11 +50,11 @@ fn mdev(machine: &Machine) -> Mdev<'_> {
 /// Takes all CPUs but the first off and on again, and ends.
 fn cpus_come_and_go(name: &str, cpus: u32, rounds: u32) {
     let machine = boot(name, false);
-    let count = "grep -c ^processor /proc/cpuinfo";
+    let count = "busybox grep -c ^processor /proc/cpuinfo";
     let line = init(&format!(
         "mount -t proc p /proc; mount -t sysfs s /sys; echo at first: $({count}); \
-         for round in $(seq {rounds}); do for on in 0 1; do \
-         for cpu in $(seq {last}); do echo $on >/sys/devices/system/cpu/cpu$cpu/online; done; \
+         for round in $(busybox seq {rounds}); do for on in 0 1; do \
+         for cpu in $(busybox seq {last}); do echo $on >/sys/devices/system/cpu/cpu$cpu/online; done; \
          done; done; echo at last: $({count}); poweroff -f",
         last = cpus - 1,
     ));
@@ -102,7 +102,7 @@ fn a_guest_is_reset_and_keeps_its_device() {
     let ap = format!("sysfsdev={}", mdev.path());
     let line = init(
         "mount -t proc p /proc; mount -t sysfs s /sys; echo mask $(cat /sys/bus/ap/ap_adapter_mask); \
-         case $(cat /proc/cmdline) in *agai[n]=1*) reboot -f;; esac; while true; do usleep 200000; done",
+         case $(cat /proc/cmdline) in *agai[n]=1*) busybox reboot -f;; esac; while true; do usleep 200000; done",
     );
     let mask = "\nmask 0x0400000000";
     let with = |line: &str| -> Vec<String> {
