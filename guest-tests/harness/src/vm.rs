@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! apvmm in L1 with its control socket, and what it prints.
+//! apvmm in L1 with its control socket, or another VMM, and what it prints.
 
 use crate::error::Error;
 use crate::machine::Machine;
@@ -26,13 +26,21 @@ impl<'a> Vm<'a> {
         let socket = format!("/tmp/{name}.sock");
         let run = [APVMM, "run", "--api-socket", &socket, "--console", "stdio"];
         let argv = [before, &run[..], options].concat();
+        let argv = argv.into_iter().map(str::to_owned).collect();
+        let mut vm = Self::other(machine, argv);
+        vm.socket = socket;
+        vm
+    }
+
+    /// Starts another VMM, which knows no control requests of ours.
+    pub fn other(machine: &'a Machine, argv: Vec<String>) -> Self {
         let (id, events) = machine.start(Command {
-            argv: argv.into_iter().map(str::to_owned).collect(),
+            argv,
             ..Command::default()
         });
         Self {
             machine,
-            socket,
+            socket: String::new(),
             id,
             events,
             output: String::new(),
