@@ -417,6 +417,18 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_key_is_named_with_its_place() {
+        let path = std::env::temp_dir().join(format!("apvmm-config-{}", std::process::id()));
+        std::fs::write(&path, "{\"kernel\": \"k\",\n \"cpu\": 2}").unwrap();
+        let error = VmConfig::from_file(&path).unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        let text = crate::chain(&error);
+        assert!(text.contains("unknown field `cpu`"), "{text}");
+        assert!(text.contains("line 2"), "{text}");
+        assert!(text.contains(path.to_str().unwrap()), "{text}");
+    }
+
+    #[test]
     fn sizes() {
         for (text, bytes) in [("0", 0), ("4096", 4096), ("64K", 1 << 16), ("3G", 3 << 30)] {
             assert_eq!(text.parse::<ByteSize>().unwrap(), ByteSize(bytes));

@@ -241,11 +241,20 @@ impl Machine {
         self.reset_as_requested()
     }
 
-    /// Does the reset that was asked for, if one was.
+    /// Does the reset that was asked for, if one was. Half a reset is the end
+    /// of the machine.
     pub fn reset_as_requested(&mut self) -> Result<(), MachineError> {
         let Some(request) = self.cpus.reset_request() else {
             return Ok(());
         };
+        let result = self.reset_to(request);
+        if let Err(error) = &result {
+            self.cpus.end(Outcome::Host(crate::chain(error)));
+        }
+        result
+    }
+
+    fn reset_to(&mut self, request: ResetRequest) -> Result<(), MachineError> {
         self.cpus.rest(REST)?;
         self.shared.devices.reset();
         if let Some(ap) = &self.ap {
