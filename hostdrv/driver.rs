@@ -1,24 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The driver's state, and the rules running on the kernel.
 //!
-//! Locks, outermost first; each may be taken without those before it:
-//!
-//! ```text
-//!   ap_attr_mutex   the AP bus's masks do not change
-//!     plug          one per mdev: its guest's masks are written by one alone
-//!       kvm->lock, pqap_hook_rwsem
-//!     run           one per queue: its reset advances
-//!       Interrupts  one per queue: single instructions
-//!         state     the model; nothing sleeps under it
-//!           task    one per queue
-//! ```
-//!
-//! `ap_attr_mutex` is let go before `plug` is taken; it stands first because
-//! `in_use` is called with it and takes `state`. No lock is held while waiting
-//! for hardware.
+//! The order of the locks is in their types ([`order`]); nothing sleeps under
+//! `state`, and nobody waits for hardware, or for another, with a lock held.
 
 use kernel::prelude::*;
-use kernel::sync::{new_condvar, new_mutex, Arc, CondVar, CondVarTimeoutResult, Mutex};
+use kernel::sync::atomic::{Atomic, Full, Relaxed};
+use kernel::sync::{new_condvar, new_mutex, Arc, Completion, CondVar, CondVarTimeoutResult};
 use kernel::time::delay::fsleep;
 use kernel::time::{msecs_to_jiffies, Delta, Instant, Monotonic};
 use kernel::workqueue;
@@ -26,14 +14,15 @@ use kernel::workqueue;
 use crate::abi::{self, ap_bus, WorkQueue};
 use crate::ap_arch::{Apm, Apqn, Aqm, Matrix, Qci};
 use crate::guest::{Guest, Mdev};
+use crate::locks::Lock;
 use crate::memory::{Table, Tables};
 use crate::queue::Queue;
+use crate::rules::order::{self, Before, Free, Held};
 use crate::rules::protocol::{self, Driver};
 use crate::rules::Table as _;
 use crate::rules::{
-    self,
-    Apcb, Attach, Condition, Edit, Effects, Errno, Event, Host, Limits, MdevId, Model, Ownership,
-    QueueEffect, Scope,
+    self, Apcb, Attach, Condition, Edit, Effects, Errno, Event, Host, Limits, MdevId, Model,
+    Ownership, QueueEffect, Scope,
 };
 use crate::trace;
 
@@ -43,8 +32,11 @@ const PATIENCE_JOIN_MS: i64 = 1_000;
 /// How long the AP bus is kept waiting for the reset of a queue it removes.
 const PATIENCE_UNBIND_MS: i64 = 10_000;
 
-/// Time between two looks where nothing wakes the waiter.
-const LOOK_MS: u32 = 50;
+/// How long a waiter sleeps at most: an edit can end a wait without waking it.
+const LOOK_MS: i64 = 1_000;
+
+/// How long a waiter sleeps whom a signal would wake at once.
+const NAP_MS: i64 = 50;
 
 /// What the `state` lock guards.
 pub(crate) struct State {
@@ -54,19 +46,22 @@ pub(crate) struct State {
     mdevs: Table<Arc<Mdev>>,
     /// In the order of the model's.
     queues: Table<Arc<Queue>>,
-    /// Queue objects in existence, also those that only a work item has.
-    live: usize,
 }
 
 /// Everything the driver has.
 #[pin_data]
 pub(crate) struct Core {
     #[pin]
-    state: Mutex<State>,
+    state: Lock<order::Model, State>,
     /// Something that a waiter may wait for has happened.
     #[pin]
     progress: CondVar,
     workqueue: WorkQueue,
+    /// Queue objects in existence, also those that only a work item has; and
+    /// one more until [`Core::stop`].
+    live: Atomic<usize>,
+    #[pin]
+    none_live: Completion,
 }
 
 impl Core {
@@ -77,13 +72,14 @@ impl Core {
             limits: Limits::of(qci),
             mdevs: Table::new(),
             queues: Table::new(),
-            live: 0,
         };
         Arc::pin_init(
             pin_init!(Self {
-                state <- new_mutex!(state, "vfio_ap::state"),
+                state <- Lock::new(new_mutex!(state, "vfio_ap::state")),
                 progress <- new_condvar!("vfio_ap::progress"),
                 workqueue,
+                live: Atomic::new(1),
+                none_live <- Completion::new(),
             }),
             GFP_KERNEL,
         )
@@ -94,24 +90,29 @@ impl Core {
     }
 
     /// Looks at the model.
-    pub(crate) fn look<R>(&self, f: impl FnOnce(&Model<Tables>) -> R) -> R {
-        f(&self.state.lock().model)
+    pub(crate) fn look<H: Before<order::Model>, R>(
+        &self,
+        held: &mut Held<'_, H>,
+        f: impl FnOnce(&Model<Tables>) -> R,
+    ) -> R {
+        f(&self.state.lock(held).model)
     }
 
     /// Adds an mdev with nothing assigned.
     pub(crate) fn create(
         self: &Arc<Self>,
+        free: &mut Free<'_>,
         make: impl Fn(MdevId, Limits) -> Result<Arc<Mdev>>,
     ) -> Result<Arc<Mdev>> {
-        self.make_room(|state| &mut state.mdevs)?;
-        self.make_room(|state| state.model.tables().0)?;
+        self.make_room(free, |state| &mut state.mdevs)?;
+        self.make_room(free, |state| state.model.tables().0)?;
         let (id, limits) = {
-            let mut state = self.state.lock();
+            let mut state = self.state.lock(free);
             let limits = state.limits;
             (state.model.create(limits).map_err(to_error)?, limits)
         };
         let added = make(id, limits).and_then(|mdev| {
-            let mut state = self.state.lock();
+            let mut state = self.state.lock(free);
             let end = state.mdevs.as_slice().len();
             state.mdevs.insert(end, mdev.clone()).map_err(|_| ENOMEM)?;
             drop(state);
@@ -119,15 +120,15 @@ impl Core {
             Ok(mdev)
         });
         if added.is_err() {
-            let _ = self.step(Event::Remove(id));
+            let _ = self.step(free, Event::Remove(id));
         }
         added
     }
 
     /// Forgets an mdev that has no guest.
-    pub(crate) fn remove(&self, id: MdevId) {
-        let _ = self.step(Event::Remove(id));
-        let mut state = self.state.lock();
+    pub(crate) fn remove(&self, free: &mut Free<'_>, id: MdevId) {
+        let _ = self.step(free, Event::Remove(id));
+        let mut state = self.state.lock(free);
         let index = state.mdevs.as_slice().iter().position(|m| m.id() == id);
         let gone = index.and_then(|index| state.mdevs.take(index));
         drop(state);
@@ -135,15 +136,15 @@ impl Core {
     }
 
     /// Makes an edit that an attribute asked for.
-    pub(crate) fn edit(&self, id: MdevId, edit: Edit) -> Result {
+    pub(crate) fn edit(&self, free: &mut Free<'_>, id: MdevId, edit: Edit) -> Result {
         if !edit.can_add_queues() {
-            let made = protocol::edit(self, id, edit, Ownership::Available);
+            let made = protocol::edit(self, free, id, edit, Ownership::Available);
             trace::edited(id, edit, made);
             return made.map_err(to_error);
         }
-        let bus = ap_bus::hold_still();
+        let mut bus = ap_bus::hold_still(free);
         let proposal = self
-            .look(|model| model.propose(id, edit))
+            .look(bus.held(), |model| model.propose(id, edit))
             .map_err(to_error)?;
         let reserved = |(apm, aqm): &(Apm, Aqm)| bus.owned_by_default(*apm, *aqm);
         let ownership = if proposal.added.iter().any(reserved) {
@@ -151,20 +152,20 @@ impl Core {
         } else {
             Ownership::Available
         };
-        let made = self.step(Event::Edit(id, edit, ownership));
+        let made = self.step(bus.held(), Event::Edit(id, edit, ownership));
         drop(bus);
         trace::edited(id, edit, made.as_ref().map(|_| ()).map_err(|errno| *errno));
         if made == Err(Errno::Eaddrinuse) {
-            self.log_sharing(id, &proposal.added);
+            self.log_sharing(free, id, &proposal.added);
         }
         if made.map_err(to_error)?.reconcile != Scope::None {
-            protocol::edited(self, id);
+            protocol::edited(self, free, id);
         }
         Ok(())
     }
 
-    fn log_sharing(&self, id: MdevId, added: &[(Apm, Aqm); 2]) {
-        let sharer = self.look(|model| {
+    fn log_sharing(&self, free: &mut Free<'_>, id: MdevId, added: &[(Apm, Aqm); 2]) {
+        let sharer = self.look(free, |model| {
             added
                 .iter()
                 .find_map(|&(apm, aqm)| model.sharer(Some(id), apm, aqm))
@@ -172,9 +173,8 @@ impl Core {
         let Some((holder, shared)) = sharer else {
             return;
         };
-        let (Some(first), Some(mdev), Some(holder)) =
-            (shared.apqns().next(), self.mdev(id), self.mdev(holder))
-        else {
+        let (mdev, holder) = (self.mdev(free, id), self.mdev(free, holder));
+        let (Some(first), Some(mdev), Some(holder)) = (shared.apqns().next(), mdev, holder) else {
             return;
         };
         dev_warn!(
@@ -186,32 +186,45 @@ impl Core {
     }
 
     /// The AP bus asks whether it may give queues to the host's drivers.
-    pub(crate) fn in_use(&self, apm: Apm, aqm: Aqm) -> Result {
-        let Some((holder, shared)) = self.look(|model| model.sharer(None, apm, aqm)) else {
-            return Ok(());
-        };
-        if let (Some(first), Some(mdev)) = (shared.apqns().next(), self.mdev(holder)) {
-            dev_warn!(
-                mdev.device(),
-                "Can not reserve queue {first}{} for host driver: in use by mdev\n",
-                More(&shared)
-            );
+    pub(crate) fn in_use(
+        &self,
+        held: &mut Held<'_, order::BusMasks>,
+        apm: Apm,
+        aqm: Aqm,
+    ) -> Result {
+        let (sharer, lost, answer) = self.look(held, |model| {
+            let sharer = model.sharer(None, apm, aqm);
+            (sharer, model.lost(apm, aqm), model.in_use(apm, aqm))
+        });
+        if let Some((holder, shared)) = sharer {
+            if let (Some(first), Some(mdev)) = (shared.apqns().next(), self.mdev(held, holder)) {
+                dev_warn!(
+                    mdev.device(),
+                    "Can not reserve queue {first}{} for host driver: in use by mdev\n",
+                    More(&shared)
+                );
+            }
+        } else if let Some(lost) = lost {
+            pr_warn!("Can not reserve queue {lost} for host driver: its reset never completed\n");
         }
-        Err(to_error(Errno::Eaddrinuse))
+        answer.map_err(to_error)
     }
 
-    fn mdev(&self, id: MdevId) -> Option<Arc<Mdev>> {
-        self.state.lock().mdev(id).cloned()
+    fn mdev<H: Before<order::Model>>(
+        &self,
+        held: &mut Held<'_, H>,
+        id: MdevId,
+    ) -> Option<Arc<Mdev>> {
+        self.state.lock(held).mdev(id).cloned()
     }
 
     /// The AP bus gives the driver a queue.
-    pub(crate) fn bind(self: &Arc<Self>, apqn: Apqn) -> Result {
-        self.make_room(|state| &mut state.queues)?;
-        self.make_room(|state| state.model.tables().1)?;
-        // dropping the last reference takes the lock: `queue` outlives it here
+    pub(crate) fn bind(self: &Arc<Self>, free: &mut Free<'_>, apqn: Apqn) -> Result {
+        self.make_room(free, |state| &mut state.queues)?;
+        self.make_room(free, |state| state.model.tables().1)?;
         let queue = Queue::new(apqn, self.clone())?;
         {
-            let mut state = self.state.lock();
+            let mut state = self.state.lock(free);
             let Err(index) = state.queue_index(apqn) else {
                 return Err(EEXIST);
             };
@@ -220,92 +233,107 @@ impl Core {
                 .insert(index, queue.clone())
                 .map_err(|_| ENOMEM)?;
         }
-        let bound = protocol::handle(&**self, Event::Bind(apqn));
+        let bound = protocol::handle(&**self, free, Event::Bind(apqn));
         if bound.is_err() {
-            self.forget(apqn);
+            self.forget(free, apqn);
         }
         bound.map_err(to_error)
     }
 
     /// The AP bus takes a queue back.
-    pub(crate) fn unbind(&self, apqn: Apqn) {
-        if protocol::unbind(self, apqn).is_err() {
+    pub(crate) fn unbind(&self, free: &mut Free<'_>, apqn: Apqn) {
+        if protocol::unbind(self, free, apqn).is_err() {
             pr_err!("queue {apqn} was taken while in use\n");
         }
         // while the table has it, a guest that closes waits for this
-        if let Some(queue) = self.queue(apqn) {
-            queue.interrupts().unbind();
+        if let Some(queue) = self.queue(free, apqn) {
+            queue.interrupts().unbind(free);
         }
-        self.forget(apqn);
+        self.forget(free, apqn);
     }
 
-    fn forget(&self, apqn: Apqn) {
-        let mut state = self.state.lock();
+    fn forget(&self, free: &mut Free<'_>, apqn: Apqn) {
+        let mut state = self.state.lock(free);
         let index = state.queue_index(apqn).ok();
         let gone = index.and_then(|index| state.queues.take(index));
         drop(state);
         if let Some(queue) = gone {
-            queue.abandon();
+            queue.abandon(free);
         }
     }
 
     /// The host's configuration changed, or was scanned.
-    pub(crate) fn host(&self, event: impl FnOnce(Matrix) -> Event, qci: &Qci) {
-        let _ = protocol::handle(self, event(qci.matrix));
+    pub(crate) fn host(&self, free: &mut Free<'_>, event: impl FnOnce(Matrix) -> Event, qci: &Qci) {
+        let _ = protocol::handle(self, free, event(qci.matrix));
     }
 
     /// A bound queue.
-    pub(crate) fn queue(&self, apqn: Apqn) -> Option<Arc<Queue>> {
-        let state = self.state.lock();
+    pub(crate) fn queue<H: Before<order::Model>>(
+        &self,
+        held: &mut Held<'_, H>,
+        apqn: Apqn,
+    ) -> Option<Arc<Queue>> {
+        let state = self.state.lock(held);
         let index = state.queue_index(apqn).ok()?;
         state.queues.as_slice().get(index).cloned()
     }
 
     /// Calls `f`, without a lock, for every queue that is bound all along.
-    pub(crate) fn each_queue(&self, f: impl Fn(&Queue)) {
+    pub(crate) fn each_queue<H: Before<order::Model>>(
+        &self,
+        held: &mut Held<'_, H>,
+        f: impl Fn(&mut Held<'_, H>, &Queue),
+    ) {
         let mut next = 0;
-        while let Some(queue) = self.queue_from(next) {
-            f(&queue);
+        while let Some(queue) = self.queue_from(held, next) {
+            f(held, &queue);
             next = u32::from(queue.apqn().to_qid()) + 1;
         }
     }
 
     /// The first bound queue whose number is `qid` or more.
-    fn queue_from(&self, qid: u32) -> Option<Arc<Queue>> {
-        let state = self.state.lock();
+    fn queue_from<H: Before<order::Model>>(
+        &self,
+        held: &mut Held<'_, H>,
+        qid: u32,
+    ) -> Option<Arc<Queue>> {
+        let state = self.state.lock(held);
         let queues = state.queues.as_slice();
         let index = queues.partition_point(|queue| u32::from(queue.apqn().to_qid()) < qid);
         queues.get(index).cloned()
     }
 
     pub(crate) fn queue_made(&self) {
-        self.state.lock().live += 1;
+        self.live.fetch_add(1, Relaxed);
     }
 
+    /// A queue object is dropped, with whatever lock.
     pub(crate) fn queue_gone(&self) {
-        self.state.lock().live -= 1;
-        self.progress.notify_all();
+        if self.live.fetch_sub(1, Full) == 1 {
+            self.none_live.complete_all();
+        }
     }
 
     /// Waits for the end of everything that was begun for queues, all of which
     /// were given back. After that no work item has a part of the driver.
     pub(crate) fn stop(&self) {
-        let mut state = self.state.lock();
-        while state.live > 0 {
-            self.progress.wait(&mut state);
-        }
-        drop(state);
+        self.queue_gone();
+        self.none_live.wait_for_completion();
         // the item that had the last queue may not have returned yet
         self.workqueue.drain();
     }
 
     /// Makes sure that a table has room for one more, unless another takes it.
-    fn make_room<T>(&self, table: impl Fn(&mut State) -> &mut Table<T>) -> Result {
-        let Some(wanted) = table(&mut self.state.lock()).wanted_room() else {
+    fn make_room<T>(
+        &self,
+        free: &mut Free<'_>,
+        table: impl Fn(&mut State) -> &mut Table<T>,
+    ) -> Result {
+        let Some(wanted) = table(&mut self.state.lock(free)).wanted_room() else {
             return Ok(());
         };
         let room = KVec::with_capacity(wanted, GFP_KERNEL)?;
-        let old = table(&mut self.state.lock()).move_into(room);
+        let old = table(&mut self.state.lock(free)).move_into(room);
         drop(old);
         Ok(())
     }
@@ -334,48 +362,67 @@ impl State {
 impl Driver for Core {
     type Guest = Guest;
 
-    fn step(&self, event: Event) -> Result<Effects, Errno> {
-        let mut state = self.state.lock();
-        let state = &mut *state;
-        let (model, queues) = (&mut state.model, &state.queues);
-        let find = |apqn| {
-            let queues = queues.as_slice();
-            let index = queues.binary_search_by_key(&apqn, |queue| queue.apqn());
-            index.ok().map(|index| &queues[index])
+    fn step<H: Before<order::Model>>(
+        &self,
+        held: &mut Held<'_, H>,
+        event: Event,
+    ) -> Result<Effects, Errno> {
+        let mut settled = false;
+        let effects = {
+            let mut state = self.state.lock(held);
+            let (held, State { model, queues, .. }) = state.parts();
+            let find = |apqn| {
+                let queues = queues.as_slice();
+                let index = queues.binary_search_by_key(&apqn, |queue| queue.apqn());
+                index.ok().map(|index| &queues[index])
+            };
+            model.step(event, &mut |effect| match effect {
+                QueueEffect::StartReset(apqn, epoch) => {
+                    trace::reset_begun(apqn, epoch);
+                    if let Some(queue) = find(apqn) {
+                        queue.reset(held, epoch);
+                    }
+                }
+                QueueEffect::RetryLater(apqn) => {
+                    if let Some(queue) = find(apqn) {
+                        queue.retry_later(held);
+                    }
+                }
+                QueueEffect::Settled(_) => settled = true,
+            })
         };
-        let effects = model.step(event, &mut |effect| match effect {
-            QueueEffect::StartReset(apqn, epoch) => {
-                trace::reset_begun(apqn, epoch);
-                if let Some(queue) = find(apqn) {
-                    queue.reset(epoch);
-                }
-            }
-            QueueEffect::RetryLater(apqn) => {
-                if let Some(queue) = find(apqn) {
-                    queue.retry_later();
-                }
-            }
-            QueueEffect::Settled(_) => {}
-        });
-        self.progress.notify_all();
+        // whoever waits wakes only for this: what is done to one mdev costs the
+        // waiters of others nothing
+        if settled {
+            self.progress.notify_all();
+        }
         effects
     }
 
-    fn mdev_after(&self, id: Option<MdevId>) -> Option<MdevId> {
-        self.look(|model| model.mdev_after(id))
+    fn mdev_after(&self, free: &mut Free<'_>, id: Option<MdevId>) -> Option<MdevId> {
+        self.look(free, |model| model.mdev_after(id))
     }
 
-    fn with_plug(&self, mdev: MdevId, f: &mut dyn FnMut(&mut Guest)) {
-        if let Some(mdev) = self.mdev(mdev) {
-            mdev.with_guest(f);
+    fn with_plug(
+        &self,
+        free: &mut Free<'_>,
+        mdev: MdevId,
+        f: impl FnOnce(&mut Held<'_, order::Plug>, &mut Guest),
+    ) {
+        if let Some(mdev) = self.mdev(free, mdev) {
+            let mut plug = mdev.plug(free);
+            let (held, guest) = plug.parts();
+            f(held, guest);
         }
     }
 
-    fn set_apcb(&self, guest: &mut Guest, apcb: &Apcb) {
+    fn set_apcb(&self, held: &mut Held<'_, order::Plug>, guest: &mut Guest, apcb: &Apcb) {
         let id = guest.id();
-        let assigned = self.look(|model| model.mdev(id).map(rules::Mdev::assigned));
-        trace::filtered(id, assigned.unwrap_or(Matrix::EMPTY), apcb);
-        guest.set_masks(apcb.matrix());
+        if trace::is_on() {
+            let assigned = self.look(held, |model| model.mdev(id).map(rules::Mdev::assigned));
+            trace::filtered(id, assigned.unwrap_or(Matrix::EMPTY), apcb);
+        }
+        guest.set_masks(held, apcb.matrix());
         trace::published(id, apcb);
     }
 
@@ -383,17 +430,18 @@ impl Driver for Core {
         guest.tell_changed();
     }
 
-    fn wait(&self, condition: Condition) {
-        let patience = match condition {
+    fn wait(&self, free: &mut Free<'_>, condition: Condition) {
+        let limit = match condition {
             Condition::Drained(_) | Condition::Reset(_) => None,
-            Condition::Joined(_) => Some(Delta::from_millis(PATIENCE_JOIN_MS)),
-            Condition::Idle(_) => Some(Delta::from_millis(PATIENCE_UNBIND_MS)),
+            Condition::Joined(_) => Some(PATIENCE_JOIN_MS),
+            Condition::Idle(_) => Some(PATIENCE_UNBIND_MS),
         };
         let start = Instant::<Monotonic>::now();
-        let mut state = self.state.lock();
+        let mut state = self.state.lock(free);
         while !state.model.holds(condition) {
-            let tired = match patience {
-                Some(patience) => start.elapsed() > patience,
+            let left = limit.map(|limit| limit - start.elapsed().as_millis());
+            let tired = match left {
+                Some(left) => left <= 0,
                 None => abi::being_killed() && !state.is_closing(condition),
             };
             if tired {
@@ -403,13 +451,13 @@ impl Driver for Core {
                 }
                 return;
             }
-            let look = msecs_to_jiffies(LOOK_MS);
-            let woken = self.progress.wait_interruptible_timeout(&mut state, look);
+            let look = msecs_to_jiffies(left.unwrap_or(LOOK_MS).min(LOOK_MS) as u32);
+            let woken = state.wait_interruptible(&self.progress, look);
             if let CondVarTimeoutResult::Signal { .. } = woken {
                 // a signal that does not kill must not make this spin
                 drop(state);
-                fsleep(Delta::from_millis(LOOK_MS.into()));
-                state = self.state.lock();
+                fsleep(Delta::from_millis(NAP_MS));
+                state = self.state.lock(free);
             }
         }
     }

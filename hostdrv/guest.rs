@@ -2,13 +2,15 @@
 //! An mdev: its guest, and what user space asks of it through VFIO.
 
 use kernel::prelude::*;
-use kernel::sync::{new_mutex, Arc, Mutex};
+use kernel::sync::{new_mutex, Arc};
 
 use crate::abi::{dbf, EventFd, Hook, Kvm, MdevDevice, Vcpu, VfioDevice};
 use crate::ap_arch::{Apqn, AqicControl, Matrix, QueueStatus, ResponseCode};
 use crate::driver::{to_error, Core};
+use crate::locks::{Lock, Locked};
+use crate::rules::order::{self, Before, Free, Held};
 use crate::rules::protocol::{self, Driver};
-use crate::rules::{Condition, Event, Limits, MdevId};
+use crate::rules::{Condition, Event, Format, Limits, MdevId, Model};
 
 /// What an mdev tells user space by eventfd. Linux `VFIO_AP_*_IRQ_INDEX`.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,12 +39,12 @@ impl Guest {
 
     /// Writes the guest's masks. A build for a test leaves that out, to see that
     /// it is noticed.
-    pub(crate) fn set_masks(&mut self, matrix: Matrix) {
+    pub(crate) fn set_masks(&mut self, held: &mut Held<'_, order::Plug>, matrix: Matrix) {
         if cfg!(vfio_ap_never_publishes) {
             return;
         }
         if let Some(kvm) = &mut self.kvm {
-            kvm.set_masks(matrix);
+            kvm.set_masks(held, matrix);
         }
     }
 
@@ -64,7 +66,7 @@ pub(crate) struct Mdev {
     device: MdevDevice,
     vfio: VfioDevice,
     #[pin]
-    plug: Mutex<Guest>,
+    plug: Lock<order::Plug, Guest>,
     #[pin]
     pub(crate) hook: Hook,
 }
@@ -91,7 +93,7 @@ impl Mdev {
                 limits,
                 device,
                 vfio,
-                plug <- new_mutex!(guest, "vfio_ap::plug"),
+                plug <- Lock::new(new_mutex!(guest, "vfio_ap::plug")),
                 hook <- Hook::new(),
             }),
             GFP_KERNEL,
@@ -115,30 +117,31 @@ impl Mdev {
         self.limits
     }
 
-    /// Runs `f` with the `plug` lock.
-    pub(crate) fn with_guest(&self, f: &mut dyn FnMut(&mut Guest)) {
-        f(&mut self.plug.lock());
+    /// Takes the `plug` lock.
+    pub(crate) fn plug<'a>(&'a self, free: &'a mut Free<'_>) -> Locked<'a, order::Plug, Guest> {
+        self.plug.lock(free)
     }
 
     /// A guest takes the device. `kvm` is `None` if it cannot have AP.
-    pub(crate) fn open(&self, kvm: Option<Kvm>) -> Result {
+    pub(crate) fn open(&self, free: &mut Free<'_>, kvm: Option<Kvm>) -> Result {
         let Some(kvm) = kvm else { return Ok(()) };
-        self.plug.lock().kvm = Some(kvm);
-        let attached = protocol::handle(&*self.core, Event::Attach(self.id));
+        self.plug(free).kvm = Some(kvm);
+        let attached = protocol::handle(&*self.core, free, Event::Attach(self.id));
         if attached.is_err() {
-            let kvm = self.plug.lock().kvm.take();
+            let kvm = self.plug(free).kvm.take();
             drop(kvm);
         }
         attached.map_err(to_error)
     }
 
     /// The guest lets the device go.
-    pub(crate) fn close(&self) {
+    pub(crate) fn close(&self, free: &mut Free<'_>) {
         // without a guest there is nothing to take from it
-        let _ = protocol::close(&*self.core, self.id);
+        let _ = protocol::close(&*self.core, free, self.id);
+        let vfio = self.vfio;
         self.core
-            .each_queue(|queue| queue.interrupts().close(self.vfio));
-        let mut guest = self.plug.lock();
+            .each_queue(free, |free, queue| queue.interrupts().close(free, vfio));
+        let mut guest = self.plug(free);
         let gone = (
             guest.kvm.take(),
             guest.request.take(),
@@ -149,9 +152,9 @@ impl Mdev {
     }
 
     /// The device is to be given back.
-    pub(crate) fn request(&self, count: u32) {
-        let _ = protocol::handle(&*self.core, Event::Revoke(self.id));
-        let guest = self.plug.lock();
+    pub(crate) fn request(&self, free: &mut Free<'_>, count: u32) {
+        let _ = protocol::handle(&*self.core, free, Event::Revoke(self.id));
+        let guest = self.plug(free);
         if let Some(eventfd) = &guest.request {
             if count % 10 == 0 {
                 dev_notice!(
@@ -171,44 +174,61 @@ impl Mdev {
     /// A CPU of the guest issued PQAP(AQIC).
     pub(crate) fn aqic(
         &self,
+        held: &mut Held<'_, order::Machine>,
         vcpu: &Vcpu<'_>,
         apqn: Apqn,
         control: AqicControl,
         nib: u64,
     ) -> QueueStatus {
-        let plugged = || self.core.look(|model| model.has_plugged(self.id, apqn));
-        let Some(queue) = self.core.queue(apqn).filter(|_| plugged()) else {
+        let queue = self.core.queue(held, apqn);
+        let Some(queue) = queue.filter(|_| self.has_plugged(held, apqn)) else {
             let qid = apqn.to_qid().into();
-            dbf::warn(c"Queue %04lx is not the guest's\n", [qid]);
+            let format = const { Format::new(c"Queue %04lx is not the guest's\n") };
+            dbf::warn(format, [qid]);
             return QueueStatus::of(ResponseCode::NOT_AVAILABLE);
         };
         let interrupts = queue.interrupts();
         if control.ir() {
-            interrupts.enable(vcpu, self.vfio, control.isc(), nib, plugged)
+            let (vfio, isc) = (self.vfio, control.isc());
+            interrupts.enable(held, vcpu, vfio, isc, nib, |held| {
+                self.has_plugged(held, apqn)
+            })
         } else {
-            interrupts.disable()
+            interrupts.disable(held)
         }
     }
 
+    fn has_plugged<H: Before<order::Model>>(&self, held: &mut Held<'_, H>, apqn: Apqn) -> bool {
+        let look = |model: &Model<_>| model.has_plugged(self.id, apqn);
+        self.core.look(held, look)
+    }
+
     /// Memory of the guest is unmapped.
-    pub(crate) fn unmap(&self, iova: u64, length: u64) {
+    pub(crate) fn unmap(&self, held: &mut Held<'_, order::Machine>, iova: u64, length: u64) {
         let iovas = iova..iova.saturating_add(length);
-        self.core
-            .each_queue(|queue| queue.interrupts().unmap(self.vfio, &iovas));
+        self.core.each_queue(held, |held, queue| {
+            queue.interrupts().unmap(held, self.vfio, &iovas)
+        });
     }
 
     /// The guest asks for a reset of all its queues.
-    pub(crate) fn reset(&self) -> Result {
-        protocol::handle(&*self.core, Event::GuestReset(self.id)).map_err(to_error)?;
-        self.core.wait(Condition::Reset(self.id));
+    pub(crate) fn reset(&self, free: &mut Free<'_>) -> Result {
+        let reset = Event::GuestReset(self.id);
+        protocol::handle(&*self.core, free, reset).map_err(to_error)?;
+        self.core.wait(free, Condition::Reset(self.id));
         self.core
-            .look(|model| model.reset_verdict(self.id))
+            .look(free, |model| model.reset_verdict(self.id))
             .map_err(to_error)
     }
 
     /// Who is to be told something.
-    pub(crate) fn set_trigger(&self, trigger: Trigger, eventfd: Option<EventFd>) {
-        let mut guest = self.plug.lock();
+    pub(crate) fn set_trigger(
+        &self,
+        free: &mut Free<'_>,
+        trigger: Trigger,
+        eventfd: Option<EventFd>,
+    ) {
+        let mut guest = self.plug(free);
         let slot = match trigger {
             Trigger::Request => &mut guest.request,
             Trigger::ConfigChange => &mut guest.config_change,

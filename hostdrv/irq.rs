@@ -7,13 +7,15 @@
 use core::ops::Range;
 
 use kernel::prelude::*;
-use kernel::sync::{new_condvar, new_mutex, CondVar, Mutex};
+use kernel::sync::{new_condvar, new_mutex, CondVar};
 use kernel::time::delay::fsleep;
 use kernel::time::Delta;
 
 use crate::abi::{dbf, insn, Gisc, Pin as PinnedByte, Vcpu, VfioDevice};
 use crate::ap_arch::{Apqn, AqicControl, QueueStatus, ResponseCode};
-use crate::rules::{Ledger, Stamp};
+use crate::locks::Lock;
+use crate::rules::order::{self, Before, Free, Held, MayWait};
+use crate::rules::{Format, Ledger, Stamp};
 
 /// Time between two tries, and how many tries. Linux `vfio_ap_irq_disable`,
 /// `vfio_ap_wait_for_irqclear`.
@@ -34,7 +36,7 @@ struct Registration {
 pub(crate) struct Interrupts {
     apqn: Apqn,
     #[pin]
-    state: Mutex<Ledger<Registration>>,
+    state: Lock<order::Interrupts, Ledger<Registration>>,
     #[pin]
     turn_over: CondVar,
 }
@@ -43,65 +45,76 @@ impl Interrupts {
     pub(crate) fn new(apqn: Apqn) -> impl PinInit<Self> {
         pin_init!(Self {
             apqn,
-            state <- new_mutex!(Ledger::new(), "vfio_ap::Interrupts::state"),
+            state <- Lock::new(new_mutex!(Ledger::new(), "vfio_ap::Interrupts::state")),
             turn_over <- new_condvar!("vfio_ap::Interrupts::turn_over"),
         })
     }
 
     /// Issues a ZAPQ. An AQIC comes before it, or finds the queue taken away.
-    pub(crate) fn zapq(&self) -> QueueStatus {
-        let mut state = self.state.lock();
+    pub(crate) fn zapq(&self, held: &mut Held<'_, order::Run>) -> QueueStatus {
+        let mut state = self.state.lock(held);
         state.zapq();
         insn::zapq(self.apqn)
     }
 
     /// The last ZAPQ is done, or the queue is gone: what was set up before it
     /// is off.
-    pub(crate) fn reset_done(&self) {
-        self.take_turn(None);
-        drop(self.end_turn(Ledger::reset_done));
+    pub(crate) fn reset_done(&self, free: &mut Free<'_>) {
+        self.take_turn(free, None);
+        drop(self.end_turn(free, Ledger::reset_done));
     }
 
     /// The guest enables: `plugged` tells whether it still has the queue.
     pub(crate) fn enable(
         &self,
+        held: &mut Held<'_, order::Machine>,
         vcpu: &Vcpu<'_>,
         device: VfioDevice,
         isc: u8,
         nib: u64,
-        plugged: impl Fn() -> bool,
+        plugged: impl Fn(&mut Held<'_, order::Interrupts>) -> bool,
     ) -> QueueStatus {
         if nib == 0 || !vcpu.has_gpa(nib) {
-            return self.invalid_address(c"invalid NIB address: nib=%lx, apqn=%04lx\n", nib);
+            let format = const { Format::new(c"invalid NIB address: nib=%lx, apqn=%04lx\n") };
+            return self.invalid_address(format, nib);
         }
-        self.take_turn(Some(nib));
+        self.take_turn(held, Some(nib));
         let made = PinnedByte::new(vcpu, device, nib)
             .filter(|pin| vcpu.shares(pin))
             .and_then(|pin| Some((vcpu.register(isc)?, pin)));
         let Some((gisc, pin)) = made else {
-            self.end_turn(|_| ());
-            return self.invalid_address(c"pinning or gisc failed: nib=%lx, apqn=%04lx\n", nib);
+            self.end_turn(held, |_| ());
+            let format = const { Format::new(c"pinning or gisc failed: nib=%lx, apqn=%04lx\n") };
+            return self.invalid_address(format, nib);
         };
         let made = Registration { gisc, pin };
-        let (mut status, mut stamp) = self.turn_on(&made, &plugged);
-        if self.state.lock().is_anothers(status.code()) && self.turn_off().1 {
-            (status, stamp) = self.turn_on(&made, &plugged);
+        let (mut status, mut stamp) = self.turn_on(held, &made, &plugged);
+        let anothers = self.state.lock(held).is_anothers(status.code());
+        if anothers && self.turn_off(held).1 {
+            (status, stamp) = self.turn_on(held, &made, &plugged);
         }
-        drop(self.end_turn(|state| state.enabled(status.code(), made, stamp)));
+        drop(self.end_turn(held, |state| state.enabled(status.code(), made, stamp)));
         if status.code() != ResponseCode::NORMAL {
-            let (code, qid) = (status.code().0.into(), self.apqn.to_qid().into());
-            dbf::warn(c"PQAP(AQIC) failed: rc=%02lx, apqn=%04lx\n", [code, qid]);
+            let numbers = [status.code().0.into(), self.apqn.to_qid().into()];
+            let format = const { Format::new(c"PQAP(AQIC) failed: rc=%02lx, apqn=%04lx\n") };
+            dbf::warn(format, numbers);
         }
         status
     }
 
     /// Enables in hardware, if the guest still has the queue.
-    fn turn_on(&self, made: &Registration, plugged: impl Fn() -> bool) -> (QueueStatus, Stamp) {
+    fn turn_on(
+        &self,
+        held: &mut Held<'_, order::Machine>,
+        made: &Registration,
+        plugged: impl Fn(&mut Held<'_, order::Interrupts>) -> bool,
+    ) -> (QueueStatus, Stamp) {
         let control = AqicControl::enable(made.gisc.nisc())
             .with_gisc(made.gisc.isc())
             .with_gisa(made.gisc.gisa(), 0);
-        let state = self.state.lock();
-        let status = if plugged() {
+        let mut locked = self.state.lock(held);
+        let (held, state) = locked.parts();
+        let status = if plugged(held) {
             insn::aqic(self.apqn, control, made.pin.phys())
         } else {
             QueueStatus::of(ResponseCode::NOT_AVAILABLE)
@@ -110,42 +123,53 @@ impl Interrupts {
     }
 
     /// The guest disables.
-    pub(crate) fn disable(&self) -> QueueStatus {
-        self.take_turn(None);
-        let (status, off) = self.turn_off();
-        drop(self.end_turn(|state| state.disabled(off)));
+    pub(crate) fn disable(&self, held: &mut Held<'_, order::Machine>) -> QueueStatus {
+        self.take_turn(held, None);
+        let (status, off) = self.turn_off(held);
+        drop(self.end_turn(held, |state| state.disabled(off)));
         status
     }
 
     /// Memory of the guest is unmapped: no byte of it may stay pinned.
-    pub(crate) fn unmap(&self, device: VfioDevice, iovas: &Range<u64>) {
-        let mut state = self.state.lock();
+    pub(crate) fn unmap(
+        &self,
+        held: &mut Held<'_, order::Machine>,
+        device: VfioDevice,
+        iovas: &Range<u64>,
+    ) {
+        let mut state = self.state.lock(held);
         while state.is_pinning(iovas) {
-            self.turn_over.wait(&mut state);
+            state.wait(&self.turn_over);
         }
         drop(state);
-        self.drop_if(|pin| pin.device() == device && iovas.contains(&pin.iova()));
+        self.drop_if(held, |pin| {
+            pin.device() == device && iovas.contains(&pin.iova())
+        });
     }
 
     /// The guest lets go of the device.
-    pub(crate) fn close(&self, device: VfioDevice) {
-        self.drop_if(|pin| pin.device() == device);
+    pub(crate) fn close(&self, free: &mut Free<'_>, device: VfioDevice) {
+        self.drop_if(free, |pin| pin.device() == device);
     }
 
     /// The AP bus takes the queue.
-    pub(crate) fn unbind(&self) {
-        self.drop_if(|_| true);
+    pub(crate) fn unbind(&self, free: &mut Free<'_>) {
+        self.drop_if(free, |_| true);
     }
 
     /// Lets go of an interrupt that must not stay, whatever the hardware says.
-    fn drop_if(&self, must_go: impl Fn(&PinnedByte) -> bool) {
+    fn drop_if<H: MayWait + Before<order::Interrupts>>(
+        &self,
+        held: &mut Held<'_, H>,
+        must_go: impl Fn(&PinnedByte) -> bool,
+    ) {
         let must_go = |made: &Registration| must_go(&made.pin);
-        if !self.state.lock().concerns(must_go) {
+        if !self.state.lock(held).concerns(must_go) {
             return;
         }
-        self.take_turn(None);
-        let off = self.turn_off().1;
-        let gone = self.end_turn(|state| state.give_up(must_go));
+        self.take_turn(held, None);
+        let off = self.turn_off(held).1;
+        let gone = self.end_turn(held, |state| state.give_up(must_go));
         if gone.is_some() && !off {
             pr_warn!("interrupts of queue {} could not be disabled\n", self.apqn);
         }
@@ -153,13 +177,13 @@ impl Interrupts {
     }
 
     /// Disables in hardware; also tells whether that is certain.
-    fn turn_off(&self) -> (QueueStatus, bool) {
+    fn turn_off(&self, held: &mut Held<'_, impl MayWait>) -> (QueueStatus, bool) {
         let mut status = QueueStatus::default();
         for _ in 0..AQIC_TRIES {
             status = insn::aqic(self.apqn, AqicControl::disable(), 0);
             match status.code() {
                 ResponseCode::NORMAL | ResponseCode::OTHERWISE_CHANGED => {
-                    return (status, self.wait_off());
+                    return (status, self.wait_off(held));
                 }
                 ResponseCode::RESET_IN_PROGRESS | ResponseCode::BUSY => fsleep(INTERVAL),
                 code => return (status, code == ResponseCode::NOT_AVAILABLE),
@@ -168,7 +192,7 @@ impl Interrupts {
         (status, false)
     }
 
-    fn wait_off(&self) -> bool {
+    fn wait_off(&self, _held: &mut Held<'_, impl MayWait>) -> bool {
         for _ in 0..TAPQ_TRIES {
             let status = insn::tapq(self.apqn);
             match status.code() {
@@ -184,23 +208,31 @@ impl Interrupts {
         false
     }
 
-    fn take_turn(&self, nib: Option<u64>) {
-        let mut state = self.state.lock();
+    fn take_turn<H: MayWait + Before<order::Interrupts>>(
+        &self,
+        held: &mut Held<'_, H>,
+        nib: Option<u64>,
+    ) {
+        let mut state = self.state.lock(held);
         while !state.take_turn(nib) {
-            self.turn_over.wait(&mut state);
+            state.wait(&self.turn_over);
         }
     }
 
     /// Ends one's turn, doing the last of it under the lock.
-    fn end_turn<R>(&self, f: impl FnOnce(&mut Ledger<Registration>) -> R) -> R {
-        let mut state = self.state.lock();
+    fn end_turn<R>(
+        &self,
+        held: &mut Held<'_, impl Before<order::Interrupts>>,
+        f: impl FnOnce(&mut Ledger<Registration>) -> R,
+    ) -> R {
+        let mut state = self.state.lock(held);
         let result = f(&mut state);
         state.end_turn();
         self.turn_over.notify_all();
         result
     }
 
-    fn invalid_address(&self, format: &'static CStr, nib: u64) -> QueueStatus {
+    fn invalid_address(&self, format: Format<2>, nib: u64) -> QueueStatus {
         dbf::warn(format, [nib as i64, self.apqn.to_qid().into()]);
         QueueStatus::of(ResponseCode::INVALID_ADDRESS)
     }

@@ -7,36 +7,33 @@
 //! one is abandoned when the item next runs.
 
 use kernel::prelude::*;
-use kernel::sync::atomic::{Atomic, Relaxed};
-use kernel::sync::{new_mutex, Arc, Mutex};
+use kernel::sync::{new_mutex, Arc};
 use kernel::time::{msecs_to_jiffies, Jiffies};
-use kernel::workqueue::{impl_has_delayed_work, new_delayed_work, DelayedWork, WorkItem};
+use kernel::workqueue::{impl_has_delayed_work, new_delayed_work, DelayedWork};
 
 use crate::abi::insn;
 use crate::ap_arch::{Apqn, ResponseCode};
 use crate::driver::Core;
 use crate::irq::Interrupts;
+use crate::locks::Lock;
+use crate::rules::order::{self, Free, Held};
 use crate::rules::{protocol, Epoch, Event, Outcome, ResetRun, ResetStep};
 use crate::trace;
 
 /// Time between two attempts to reset a queue that did not let itself be reset.
 const RETRY_MS: u32 = 1000;
 
-/// Looks at a queue between two words about it in the log: ten seconds.
-const LOOKS_PER_WORD: u32 = 10_000 / ResetRun::INTERVAL_MS;
-
 /// A queue bound to the driver.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Queue {
     apqn: Apqn,
     core: Arc<Core>,
-    /// What the work item is to do. Leaf lock.
+    /// What the work item is to do.
     #[pin]
-    task: Mutex<Task>,
+    task: Lock<order::Task, Task>,
     /// The reset at work. Held for single instructions.
     #[pin]
-    run: Mutex<Option<(Epoch, ResetRun)>>,
-    looks: Atomic<u32>,
+    run: Lock<order::Run, Option<(Epoch, ResetRun)>>,
     #[pin]
     interrupts: Interrupts,
     #[pin]
@@ -64,9 +61,8 @@ impl Queue {
             pin_init!(Self {
                 apqn,
                 core,
-                task <- new_mutex!(Task::None, "vfio_ap::Queue::task"),
-                run <- new_mutex!(None, "vfio_ap::Queue::run"),
-                looks: Atomic::new(0),
+                task <- Lock::new(new_mutex!(Task::None, "vfio_ap::Queue::task")),
+                run <- Lock::new(new_mutex!(None, "vfio_ap::Queue::run")),
                 interrupts <- Interrupts::new(*apqn),
                 work <- new_delayed_work!("vfio_ap::Queue::work"),
             }),
@@ -85,22 +81,22 @@ impl Queue {
     }
 
     /// Begins a reset, instead of one that runs.
-    pub(crate) fn reset(self: &Arc<Self>, epoch: Epoch) {
-        *self.task.lock() = Task::Reset(epoch);
+    pub(crate) fn reset(self: &Arc<Self>, held: &mut Held<'_, order::Model>, epoch: Epoch) {
+        *self.task.lock(held) = Task::Reset(epoch);
         self.come_back(0);
     }
 
     /// Has the model asked for another reset after a while.
-    pub(crate) fn retry_later(self: &Arc<Self>) {
-        *self.task.lock() = Task::Retry;
+    pub(crate) fn retry_later(self: &Arc<Self>, held: &mut Held<'_, order::Model>) {
+        *self.task.lock(held) = Task::Retry;
         self.come_back(msecs_to_jiffies(RETRY_MS));
     }
 
     /// The AP bus has the queue back: on return nothing is done to it any more.
-    pub(crate) fn abandon(&self) {
-        *self.task.lock() = Task::None;
+    pub(crate) fn abandon(&self, free: &mut Free<'_>) {
+        *self.task.lock(free) = Task::None;
         // instructions are issued with this lock, after a look at the task
-        drop(self.run.lock());
+        drop(self.run.lock(free));
     }
 
     fn come_back(self: &Arc<Self>, delay: Jiffies) {
@@ -109,9 +105,10 @@ impl Queue {
     }
 
     /// The next instructions of a reset.
-    fn advance(self: &Arc<Self>, epoch: Epoch) {
-        let mut slot = self.run.lock();
-        if *self.task.lock() != Task::Reset(epoch) {
+    fn advance(self: &Arc<Self>, free: &mut Free<'_>, epoch: Epoch) {
+        let mut locked = self.run.lock(free);
+        let (held, slot) = locked.parts();
+        if *self.task.lock(held) != Task::Reset(epoch) {
             return;
         }
         let (mut run, mut step) = match *slot {
@@ -120,53 +117,42 @@ impl Queue {
         };
         if step == ResetStep::Poll {
             step = run.tapq(insn::tapq(self.apqn));
-        } else {
-            self.looks.store(0, Relaxed);
         }
         if step == ResetStep::Zapq {
-            step = run.zapq(self.interrupts.zapq());
+            step = run.zapq(self.interrupts.zapq(held));
         }
         match step {
             ResetStep::Done(outcome) => {
                 *slot = None;
-                drop(slot);
+                drop(locked);
                 if let Outcome::Completed | Outcome::Failed(ResponseCode::NOT_AVAILABLE) = outcome {
-                    self.interrupts.reset_done();
+                    self.interrupts.reset_done(free);
                 }
                 trace::reset_done(self.apqn, epoch, outcome);
                 let done = Event::ResetDone(self.apqn, epoch, outcome);
                 // fails only if the bus took the queue meanwhile
-                let _ = protocol::handle(&*self.core, done);
+                let _ = protocol::handle(&*self.core, free, done);
             }
             ResetStep::Poll | ResetStep::Zapq => {
+                let pause = run.pause_ms();
                 *slot = Some((epoch, run));
-                drop(slot);
-                self.complain();
-                self.come_back(msecs_to_jiffies(ResetRun::INTERVAL_MS));
+                drop(locked);
+                if let Some(seconds) = run.word_seconds() {
+                    pr_notice!("Waited {seconds}s for reset of queue {}\n", self.apqn);
+                }
+                self.come_back(msecs_to_jiffies(pause));
             }
         }
     }
 
-    fn complain(&self) {
-        let looks = self.looks.load(Relaxed) + 1;
-        self.looks.store(looks, Relaxed);
-        if looks % LOOKS_PER_WORD == 0 {
-            let waited = looks / LOOKS_PER_WORD * 10;
-            pr_notice!("Waited {waited}s for reset of queue {}\n", self.apqn);
-        }
-    }
-}
-
-impl WorkItem for Queue {
-    type Pointer = Arc<Self>;
-
-    fn run(this: Arc<Self>) {
-        let task = *this.task.lock();
+    /// What its work item does.
+    pub(crate) fn work(self: &Arc<Self>, free: &mut Free<'_>) {
+        let task = *self.task.lock(free);
         match task {
             Task::None => {}
-            Task::Reset(epoch) => this.advance(epoch),
+            Task::Reset(epoch) => self.advance(free, epoch),
             Task::Retry => {
-                let _ = protocol::handle(&*this.core, Event::Retry(this.apqn));
+                let _ = protocol::handle(&*self.core, free, Event::Retry(self.apqn));
             }
         }
     }

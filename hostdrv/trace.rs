@@ -6,9 +6,14 @@
 //!
 //! An mdev is told by a number that its first entry ties to its UUID.
 
-use crate::abi::dbf::trace;
+use crate::abi::dbf::{trace, traces};
 use crate::ap_arch::{Apqn, Matrix};
-use crate::rules::{Apcb, Edit, Epoch, Errno, MdevId, Outcome};
+use crate::rules::{Apcb, Edit, Epoch, Errno, Format, MdevId, Outcome};
+
+/// Whether any of this is kept.
+pub(crate) fn is_on() -> bool {
+    traces()
+}
 
 fn number(id: MdevId) -> i64 {
     id.get() as i64
@@ -20,7 +25,7 @@ pub(crate) fn created(id: MdevId, name: &[u8]) {
     let uuid = digits.fold(0u128, |uuid, digit| uuid << 4 | u128::from(digit));
     let halves = [(uuid >> 64) as i64, uuid as i64];
     trace(
-        c"mdev %ld: created as %016lx%016lx\n",
+        const { Format::new(c"mdev %ld: created as %016lx%016lx\n") },
         [number(id), halves[0], halves[1]],
     );
 }
@@ -30,21 +35,34 @@ pub(crate) fn edited(id: MdevId, edit: Edit, made: Result<(), Errno>) {
     let id = number(id);
     let error = made.err().map_or(0, |errno| -i64::from(errno.code()));
     let (format, what) = match edit {
-        Edit::AssignAdapter(apid) => (c"mdev %ld: assign adapter %02lx: %ld\n", apid.get()),
-        Edit::UnassignAdapter(apid) => (c"mdev %ld: unassign adapter %02lx: %ld\n", apid.get()),
-        Edit::AssignDomain(apqi) => (c"mdev %ld: assign domain %04lx: %ld\n", apqi.get()),
-        Edit::UnassignDomain(apqi) => (c"mdev %ld: unassign domain %04lx: %ld\n", apqi.get()),
-        Edit::AssignControlDomain(apqi) => {
-            (c"mdev %ld: assign control domain %04lx: %ld\n", apqi.get())
-        }
+        Edit::AssignAdapter(apid) => (
+            const { Format::new(c"mdev %ld: assign adapter %02lx: %ld\n") },
+            apid.get(),
+        ),
+        Edit::UnassignAdapter(apid) => (
+            const { Format::new(c"mdev %ld: unassign adapter %02lx: %ld\n") },
+            apid.get(),
+        ),
+        Edit::AssignDomain(apqi) => (
+            const { Format::new(c"mdev %ld: assign domain %04lx: %ld\n") },
+            apqi.get(),
+        ),
+        Edit::UnassignDomain(apqi) => (
+            const { Format::new(c"mdev %ld: unassign domain %04lx: %ld\n") },
+            apqi.get(),
+        ),
+        Edit::AssignControlDomain(apqi) => (
+            const { Format::new(c"mdev %ld: assign control domain %04lx: %ld\n") },
+            apqi.get(),
+        ),
         Edit::UnassignControlDomain(apqi) => (
-            c"mdev %ld: unassign control domain %04lx: %ld\n",
+            const { Format::new(c"mdev %ld: unassign control domain %04lx: %ld\n") },
             apqi.get(),
         ),
         Edit::Replace(new) => {
             let queues = new.queue_count().into();
             return trace(
-                c"mdev %ld: assign %ld queues at once: %ld\n",
+                const { Format::new(c"mdev %ld: assign %ld queues at once: %ld\n") },
                 [id, queues, error],
             );
         }
@@ -58,7 +76,7 @@ pub(crate) fn filtered(id: MdevId, assigned: Matrix, apcb: &Apcb) {
     let adapters = [left.apm.count().into(), assigned.apm.count().into()];
     let domains = [left.aqm.count().into(), assigned.aqm.count().into()];
     trace(
-        c"mdev %ld: filtered: %ld of %ld adapters, %ld of %ld domains\n",
+        const { Format::new(c"mdev %ld: filtered: %ld of %ld adapters, %ld of %ld domains\n") },
         [number(id), adapters[0], adapters[1], domains[0], domains[1]],
     );
 }
@@ -68,15 +86,15 @@ pub(crate) fn published(id: MdevId, apcb: &Apcb) {
     let Matrix { apm, aqm, adm } = apcb.matrix();
     for (format, words) in [
         (
-            c"mdev %ld: published apm %016lx %016lx %016lx %016lx\n",
+            const { Format::new(c"mdev %ld: published apm %016lx %016lx %016lx %016lx\n") },
             apm.to_words(),
         ),
         (
-            c"mdev %ld: published aqm %016lx %016lx %016lx %016lx\n",
+            const { Format::new(c"mdev %ld: published aqm %016lx %016lx %016lx %016lx\n") },
             aqm.to_words(),
         ),
         (
-            c"mdev %ld: published adm %016lx %016lx %016lx %016lx\n",
+            const { Format::new(c"mdev %ld: published adm %016lx %016lx %016lx %016lx\n") },
             adm.to_words(),
         ),
     ] {
@@ -88,7 +106,10 @@ pub(crate) fn published(id: MdevId, apcb: &Apcb) {
 /// A reset begins.
 pub(crate) fn reset_begun(apqn: Apqn, epoch: Epoch) {
     let (qid, epoch) = (apqn.to_qid().into(), epoch.get() as i64);
-    trace(c"queue %04lx: reset %ld begun\n", [qid, epoch]);
+    trace(
+        const { Format::new(c"queue %04lx: reset %ld begun\n") },
+        [qid, epoch],
+    );
 }
 
 /// A reset is over.
@@ -99,7 +120,7 @@ pub(crate) fn reset_done(apqn: Apqn, epoch: Epoch, outcome: Outcome) {
         Outcome::Offline(code) | Outcome::Failed(code) => code.0.into(),
     };
     trace(
-        c"queue %04lx: reset %ld done, rc %02lx\n",
+        const { Format::new(c"queue %04lx: reset %ld done, rc %02lx\n") },
         [qid, epoch, code],
     );
 }

@@ -25,6 +25,7 @@ mod attributes;
 mod driver;
 mod guest;
 mod irq;
+mod locks;
 mod memory;
 mod queue;
 #[expect(

@@ -44,6 +44,18 @@ unsafe_places() {
   say "unsafe code in: $bad" && return 1
 }
 
+# What must not compile, does not: examples in hostdrv/logic.
+order_in_types() {
+  "$CARGO" test -q --locked -p vfio-ap-logic --doc >/dev/null && return
+  say "examples of hostdrv/logic are wrong: cargo test -p vfio-ap-logic --doc" && return 1
+}
+# Only callbacks say what a thread holds: elsewhere it is an argument.
+entries() {
+  local bad
+  bad=$(git grep -lF 'on_entry()' -- 'hostdrv/*.rs' ':!hostdrv/abi' ':!hostdrv/logic') || return 0
+  say "a lock token out of nothing in: $bad" && return 1
+}
+
 failed=()
 run() {
   local name=$1
@@ -56,6 +68,8 @@ mapfile -t scripts < <(git ls-files 'scripts/*.sh' l1 .ci/run)
 run shellcheck shellcheck -x "${scripts[@]}"
 run licences licences
 run unsafe unsafe_places
+run entries entries
+run order order_in_types
 run map map
 run small-scripts small_scripts
 [ ${#failed[@]} -eq 0 ] || die "failed checks: ${failed[*]}"

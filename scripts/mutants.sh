@@ -18,7 +18,7 @@ OUT=target/mutants
 mkdir -p $OUT
 # 2 and 3: mutants that were missed, or ran into the time limit; counted below
 status=0
-"$MUTANTS" mutants --package vfio-ap-logic --output $OUT --no-shuffle --jobs "$JOBS" "$@" || status=$?
+"$MUTANTS" mutants --package vfio-ap-logic --output $OUT --no-shuffle --jobs "$JOBS" "$@" -- --lib --tests || status=$?
 [ $status -eq 0 ] || [ $status -eq 2 ] || [ $status -eq 3 ] || die "cargo-mutants ended with $status"
 count() { wc -l <"$OUT/mutants.out/$1.txt"; }
 noticed=$(($(count caught) + $(count timeout))) missed=$(count missed)

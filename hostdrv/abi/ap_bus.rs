@@ -15,19 +15,25 @@ use kernel::sync::{Arc, ArcBorrow};
 use super::{bindings, insn, sysfs};
 use crate::ap_arch::{Apm, Apqn, Aqm};
 use crate::driver::Core;
+use crate::rules::order::{self, Free, Held};
 use crate::rules::Event;
 
 /// The AP bus's masks, while they cannot change.
-pub(crate) struct HeldStill(());
+pub(crate) struct HeldStill<'a>(Held<'a, order::BusMasks>);
 
 /// Keeps the AP bus from giving queues to other drivers by mask.
-pub(crate) fn hold_still() -> HeldStill {
+pub(crate) fn hold_still<'a>(free: &'a mut Free<'_>) -> HeldStill<'a> {
     // SAFETY: The bus's mutex exists as long as the bus, which is built in.
     unsafe { bindings::mutex_lock(addr_of_mut!(bindings::ap_attr_mutex)) };
-    HeldStill(())
+    HeldStill(free.lend())
 }
 
-impl HeldStill {
+impl<'a> HeldStill<'a> {
+    /// The token to take later locks with.
+    pub(crate) fn held(&mut self) -> &mut Held<'a, order::BusMasks> {
+        &mut self.0
+    }
+
     /// Whether the host's default drivers own a queue of `apm` by `aqm`, or
     /// would if it were there.
     pub(crate) fn owned_by_default(&self, apm: Apm, aqm: Aqm) -> bool {
@@ -43,7 +49,7 @@ impl HeldStill {
     }
 }
 
-impl Drop for HeldStill {
+impl Drop for HeldStill<'_> {
     fn drop(&mut self) {
         // SAFETY: Locked when `self` was made.
         unsafe { bindings::mutex_unlock(addr_of_mut!(bindings::ap_attr_mutex)) };
@@ -125,7 +131,7 @@ impl Registration {
         }
         // the configuration may have changed before the bus knew of us
         if let Ok(qci) = insn::qci() {
-            kept.host(Event::ScanComplete, &qci);
+            kept.host(&mut Free::on_entry(), Event::ScanComplete, &qci);
         }
         Ok(Self { driver })
     }
@@ -160,7 +166,7 @@ unsafe extern "C" fn probe(device: *mut bindings::ap_device) -> c_int {
         let core = core().ok_or(ENODEV)?;
         // SAFETY: The bus passes a device that stays while it is bound.
         unsafe { sysfs::add_queue_attributes(device.cast()) }?;
-        let bound = Arc::<Core>::from(core).bind(apqn);
+        let bound = Arc::<Core>::from(core).bind(&mut Free::on_entry(), apqn);
         if bound.is_err() {
             // SAFETY: As above; they were just added.
             unsafe { sysfs::remove_queue_attributes(device.cast()) };
@@ -173,7 +179,7 @@ unsafe extern "C" fn remove(device: *mut bindings::ap_device) {
     // SAFETY: The bus passes a device that was probed.
     unsafe { sysfs::remove_queue_attributes(device.cast()) };
     if let Some(core) = core() {
-        core.unbind(apqn_of(device));
+        core.unbind(&mut Free::on_entry(), apqn_of(device));
     }
 }
 
@@ -183,7 +189,8 @@ unsafe extern "C" fn in_use(apm: *mut c_ulong, aqm: *mut c_ulong) -> c_int {
     // SAFETY: As above.
     let aqm = Aqm::from_words(unsafe { aqm.cast::<[u64; 4]>().read() });
     from_result(|| match core() {
-        Some(core) => core.in_use(apm, aqm).map(|()| 0),
+        // the bus holds its masks still while it asks
+        Some(core) => core.in_use(&mut Held::on_entry(), apm, aqm).map(|()| 0),
         None => Ok(0),
     })
 }
@@ -195,7 +202,7 @@ unsafe extern "C" fn config_changed(
     if let (false, false, Some(core)) = (new.is_null(), old.is_null(), core()) {
         // SAFETY: The bus writes to it in a scan only, and this is one.
         let qci = unsafe { insn::read_qci(new) };
-        core.host(Event::ConfigChanged, &qci);
+        core.host(&mut Free::on_entry(), Event::ConfigChanged, &qci);
     }
 }
 
@@ -206,7 +213,7 @@ unsafe extern "C" fn scan_complete(
     if let (false, Some(core)) = (new.is_null(), core()) {
         // SAFETY: The bus writes to it in a scan only, and this is one.
         let qci = unsafe { insn::read_qci(new) };
-        core.host(Event::ScanComplete, &qci);
+        core.host(&mut Free::on_entry(), Event::ScanComplete, &qci);
     }
 }
 
@@ -215,17 +222,40 @@ pub(super) fn queue_status(device: *mut bindings::ap_device) -> &'static str {
     use crate::rules::QueueStatusText;
     match core() {
         Some(core) => core
-            .look(|model| model.queue_status(apqn_of(device)))
+            .look(&mut Free::on_entry(), |model| {
+                model.queue_status(apqn_of(device))
+            })
             .line(),
         None => QueueStatusText::Unassigned.line(),
     }
 }
 
-/// The name of the driver that has a queue.
-pub(crate) fn driver_of(apqn: Apqn, name: &mut [u8]) -> Option<&str> {
-    let (buf, size) = (name.as_mut_ptr(), name.len());
-    // SAFETY: At most `size` bytes are written to `buf`, the last one a NUL.
-    let found = unsafe { bindings::vfio_ap_queue_driver(apqn.to_qid(), buf.cast(), size) };
-    let name = CStr::from_bytes_until_nul(name).ok()?;
-    found.then(|| name.to_str().ok()).flatten()
+/// Runs `f` with the name of the driver that has a queue; none if no driver
+/// has, or if that is just being changed.
+pub(crate) fn with_driver_of<R>(apqn: Apqn, f: impl FnOnce(Option<&str>) -> R) -> R {
+    // SAFETY: Any queue may be asked for.
+    let queue = unsafe { bindings::ap_get_qdev(apqn.to_qid().into()) };
+    if queue.is_null() {
+        return f(None);
+    }
+    // SAFETY: A reference to the queue's device was taken.
+    let device = unsafe { &raw mut (*queue).ap_dev.device };
+    // SAFETY: As above; who changes the driver holds the mutex all the while.
+    let locked = unsafe { bindings::mutex_trylock(&raw mut (*device).mutex) } != 0;
+    // SAFETY: As above.
+    let driver = unsafe { (*device).driver };
+    let name = if locked && !driver.is_null() {
+        // SAFETY: A driver that has a device stays; its name is a string.
+        unsafe { CStr::from_char_ptr((*driver).name) }.to_str().ok()
+    } else {
+        None
+    };
+    let result = f(name);
+    if locked {
+        // SAFETY: It was just locked.
+        unsafe { bindings::mutex_unlock(&raw mut (*device).mutex) };
+    }
+    // SAFETY: The reference from above.
+    unsafe { bindings::put_device(device) };
+    result
 }

@@ -32,7 +32,7 @@ impl EventFd {
     /// Adds one to its counter.
     pub(crate) fn signal(&self) {
         // SAFETY: A reference is held by the invariant.
-        unsafe { bindings::vfio_ap_eventfd_signal(self.0.as_ptr()) };
+        unsafe { bindings::eventfd_signal_mask(self.0.as_ptr(), 0) };
     }
 }
 

@@ -11,6 +11,8 @@ use kernel::types::Opaque;
 use super::{bindings, dbf, Vcpu};
 use crate::ap_arch::{Apqn, AqicControl, PqapGr0};
 use crate::guest::Mdev;
+use crate::rules::order::Held;
+use crate::rules::Format;
 
 /// What KVM is given: the address of this is kept in the machine, and tells the
 /// owner when the machine comes with an instruction.
@@ -61,12 +63,15 @@ unsafe extern "C" fn pqap(vcpu: *mut bindings::kvm_vcpu) -> c_int {
     // SAFETY: The hook is the field of that name, and transparent, of a mdev
     // that is open, and so exists.
     let mdev = unsafe { &*hook.byte_sub(offset_of!(Mdev, hook)).cast::<Mdev>() };
-    let status = mdev.aqic(&vcpu, apqn, AqicControl(gprs[1]), gprs[2]);
+    // KVM holds the hook's lock
+    let held = &mut Held::on_entry();
+    let status = mdev.aqic(held, &vcpu, apqn, AqicControl(gprs[1]), gprs[2]);
     gprs[1] = status.0.into();
     0
 }
 
 fn log_no_aiv(apqn: Apqn) {
     let qid = apqn.to_qid().into();
-    dbf::warn(c"AIV facility not installed: apqn=0x%04lx\n", [qid]);
+    let format = const { Format::new(c"AIV facility not installed: apqn=0x%04lx\n") };
+    dbf::warn(format, [qid]);
 }

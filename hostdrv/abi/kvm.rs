@@ -7,9 +7,11 @@ use kernel::error::{code, to_result, Result};
 
 use super::bindings;
 use crate::ap_arch::Matrix;
+use crate::rules::order::{Before, Held, Machine};
 
 /// A virtual machine whose AP masks are ours to write, and whose PQAP(AQIC)
-/// instructions come to us. Dropping it ends both.
+/// instructions come to us. Dropping it ends both. All of it takes the machine's
+/// own locks.
 ///
 /// # Invariants
 ///
@@ -29,6 +31,7 @@ impl Kvm {
     /// `kvm` points to a machine that stays during the call; `hook` stays until
     /// the result was dropped.
     pub(super) unsafe fn attach(
+        _held: &mut Held<'_, impl Before<Machine>>,
         kvm: NonNull<bindings::kvm>,
         hook: *mut bindings::crypto_hook,
     ) -> Result<Option<Self>> {
@@ -42,8 +45,8 @@ impl Kvm {
         }
     }
 
-    /// Writes the masks. Takes `kvm->lock`.
-    pub(crate) fn set_masks(&mut self, matrix: Matrix) {
+    /// Writes the masks.
+    pub(crate) fn set_masks(&mut self, _held: &mut Held<'_, impl Before<Machine>>, matrix: Matrix) {
         let mut apm = matrix.apm.to_words();
         let mut aqm = matrix.aqm.to_words();
         let mut adm = matrix.adm.to_words();

@@ -22,6 +22,7 @@ use super::matrix_dev::MatrixDevice;
 use super::{bindings, sysfs, vfio, Kvm, VfioDevice};
 use crate::driver::Core;
 use crate::guest::Mdev;
+use crate::rules::order::Free;
 
 /// Mdevs at most; Linux `MAX_ZDEV_ENTRIES_EXT`.
 const MAX_INSTANCES: u32 = 65536;
@@ -207,6 +208,7 @@ unsafe extern "C" fn probe(mdev: *mut bindings::mdev_device) -> c_int {
     let device: *mut bindings::device = mdev.cast();
     // SAFETY: The mdev core passes a device for our driver.
     let context = unsafe { context_of(device) };
+    let free = &mut Free::on_entry();
     from_result(|| {
         let size = core::mem::size_of::<Device>();
         // SAFETY: The size is that of a type which begins with a VFIO device.
@@ -214,7 +216,7 @@ unsafe extern "C" fn probe(mdev: *mut bindings::mdev_device) -> c_int {
         let vfio = from_err_ptr(vfio)?;
         let registered = context
             .core
-            .create(|id, limits| {
+            .create(free, |id, limits| {
                 // SAFETY: The mdev core keeps the device while it is probed.
                 let device = unsafe { MdevDevice::new(device) };
                 let vfio = VfioDevice::new(NonNull::new(vfio).ok_or(EINVAL)?);
@@ -228,13 +230,13 @@ unsafe extern "C" fn probe(mdev: *mut bindings::mdev_device) -> c_int {
                 let ret = unsafe { bindings::vfio_register_emulated_iommu_dev(vfio) };
                 let registered = to_result(ret);
                 if registered.is_err() {
-                    context.core.remove(id);
+                    context.core.remove(free, id);
                 }
                 registered
             });
         if let Err(error) = registered {
             // SAFETY: Allocated, and not registered.
-            unsafe { bindings::vfio_ap_put_vfio(vfio) };
+            unsafe { put(vfio) };
             return Err(error);
         }
         // SAFETY: The device is bound to us when this returns.
@@ -251,10 +253,20 @@ unsafe extern "C" fn remove(mdev: *mut bindings::mdev_device) {
     {
         // SAFETY: Released below at the earliest.
         let mdev = unsafe { of_vfio(vfio) };
-        mdev.core().remove(mdev.id());
+        mdev.core().remove(&mut Free::on_entry(), mdev.id());
     }
     // SAFETY: The reference from when it was allocated.
-    unsafe { bindings::vfio_ap_put_vfio(vfio) };
+    unsafe { put(vfio) };
+}
+
+/// Gives up a reference; Linux `vfio_put_device`.
+///
+/// # Safety
+///
+/// There is one to give up.
+unsafe fn put(vfio: *mut bindings::vfio_device) {
+    // SAFETY: By the demand on the caller; its device counts for it.
+    unsafe { bindings::put_device(&raw mut (*vfio).device) };
 }
 
 /// VFIO no longer needs a device.
@@ -272,12 +284,15 @@ pub(super) unsafe extern "C" fn release(vfio: *mut bindings::vfio_device) {
 /// # Safety
 ///
 /// `vfio` is a device of ours that is being opened.
-pub(super) unsafe fn machine(vfio: *mut bindings::vfio_device) -> Result<Option<Kvm>> {
+pub(super) unsafe fn machine(
+    free: &mut Free<'_>,
+    vfio: *mut bindings::vfio_device,
+) -> Result<Option<Kvm>> {
     // SAFETY: By the demand on the caller; VFIO keeps the machine meanwhile.
     let kvm = NonNull::new(unsafe { (*vfio).kvm }).ok_or(EINVAL)?;
     // SAFETY: By the demand on the caller.
     let mdev = unsafe { of_vfio(vfio) };
     // SAFETY: VFIO keeps the machine; the hook is part of the mdev, which drops
     // the result when the device is closed, before it is released.
-    unsafe { Kvm::attach(kvm, mdev.hook.as_ptr()) }
+    unsafe { Kvm::attach(free, kvm, mdev.hook.as_ptr()) }
 }

@@ -27,8 +27,11 @@ pub(crate) use kvm::Kvm;
 pub(crate) use mdev::MdevDevice;
 pub(crate) use workqueue::WorkQueue;
 
-/// Whether the calling process is being killed.
+/// Whether the calling process is being killed; Linux `fatal_signal_pending`.
 pub(crate) fn being_killed() -> bool {
-    // SAFETY: Looks at the current task, which exists.
-    unsafe { bindings::vfio_ap_being_killed() }
+    // SAFETY: The current task exists.
+    let task = unsafe { bindings::get_current() };
+    // SAFETY: As above; the mask is looked at as C does, without a lock.
+    let pending = unsafe { (&raw const (*task).pending.signal.sig[0]).read_volatile() };
+    pending & (1 << (bindings::SIGKILL - 1)) != 0
 }

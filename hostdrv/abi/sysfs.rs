@@ -15,6 +15,7 @@ use kernel::prelude::*;
 use super::{ap_bus, bindings, mdev};
 use crate::attributes;
 use crate::guest::Mdev;
+use crate::rules::order::Free;
 use crate::rules::{Attribute, Window, FEATURES};
 
 /// C data that nobody writes to.
@@ -144,7 +145,8 @@ unsafe fn store(
     let mdev = unsafe { mdev::of_device(device) };
     // SAFETY: By the demand on the caller.
     let text = unsafe { slice::from_raw_parts(buf.cast::<u8>(), count) };
-    from_result(|| attributes::store(&mdev, attribute, text).map(|()| count as isize))
+    let free = &mut Free::on_entry();
+    from_result(|| attributes::store(free, &mdev, attribute, text).map(|()| count as isize))
 }
 
 unsafe extern "C" fn ap_config_show(
@@ -155,7 +157,11 @@ unsafe extern "C" fn ap_config_show(
     // SAFETY: sysfs passes the mdev's device.
     let mdev = unsafe { mdev::of_device(device) };
     // SAFETY: sysfs passes a page.
-    unsafe { show(buf, |out| attributes::ap_config(&mdev, out)) }
+    unsafe {
+        show(buf, |out| {
+            attributes::ap_config(&mut Free::on_entry(), &mdev, out)
+        })
+    }
 }
 
 unsafe extern "C" fn features_show(
@@ -191,7 +197,7 @@ macro_rules! listings {
             // SAFETY: sysfs passes the object of the mdev's device.
             let mdev: kernel::sync::ArcBorrow<'_, Mdev> = unsafe { mdev::of_kobject(kobject) };
             // SAFETY: sysfs passes a buffer of that size.
-            unsafe { piece(buf, offset, count, |out| $write(&mdev, out)) }
+            unsafe { piece(buf, offset, count, |out| $write(&mut Free::on_entry(), &mdev, out)) }
         }
 
         static $attribute: Static<bindings::bin_attribute> = Static(bindings::bin_attribute {

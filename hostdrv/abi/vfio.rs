@@ -11,6 +11,7 @@ use kernel::uaccess::{UserPtr, UserSlice};
 
 use super::{bindings, mdev, EventFd};
 use crate::guest::{Mdev, Trigger};
+use crate::rules::order::{Free, Held};
 
 /// The operations that VFIO calls.
 pub(super) fn ops() -> bindings::vfio_device_ops {
@@ -41,28 +42,31 @@ unsafe extern "C" fn init(_vfio: *mut bindings::vfio_device) -> c_int {
 }
 
 unsafe extern "C" fn open(vfio: *mut bindings::vfio_device) -> c_int {
+    let free = &mut Free::on_entry();
     from_result(|| {
         // SAFETY: VFIO passes a device of ours, being opened.
-        let kvm = unsafe { mdev::machine(vfio) }?;
+        let kvm = unsafe { mdev::machine(free, vfio) }?;
         // SAFETY: As above.
         let mdev = unsafe { mdev::of_vfio(vfio) };
-        mdev.open(kvm).map(|()| 0)
+        mdev.open(free, kvm).map(|()| 0)
     })
 }
 
 unsafe extern "C" fn close(vfio: *mut bindings::vfio_device) {
     // SAFETY: VFIO passes a device of ours.
-    unsafe { mdev::of_vfio(vfio) }.close();
+    unsafe { mdev::of_vfio(vfio) }.close(&mut Free::on_entry());
 }
 
 unsafe extern "C" fn request(vfio: *mut bindings::vfio_device, count: c_uint) {
     // SAFETY: VFIO passes a device of ours.
-    unsafe { mdev::of_vfio(vfio) }.request(count);
+    unsafe { mdev::of_vfio(vfio) }.request(&mut Free::on_entry(), count);
 }
 
 unsafe extern "C" fn dma_unmap(vfio: *mut bindings::vfio_device, iova: u64, length: u64) {
+    // type1 and iommufd come with locks of theirs
+    let held = &mut Held::on_entry();
     // SAFETY: VFIO passes a device of ours.
-    unsafe { mdev::of_vfio(vfio) }.unmap(iova, length);
+    unsafe { mdev::of_vfio(vfio) }.unmap(held, iova, length);
 }
 
 unsafe extern "C" fn ioctl(
@@ -76,8 +80,8 @@ unsafe extern "C" fn ioctl(
     let result = match command {
         GET_INFO => get_info(arg),
         GET_IRQ_INFO => get_irq_info(arg),
-        SET_IRQS => set_irqs(&mdev, arg),
-        RESET => mdev.reset(),
+        SET_IRQS => set_irqs(&mut Free::on_entry(), &mdev, arg),
+        RESET => mdev.reset(&mut Free::on_entry()),
         _ => Err(Error::from_errno(-(bindings::EOPNOTSUPP as c_int))),
     };
     result.map_or_else(|error| error.to_errno() as c_long, |()| 0)
@@ -132,7 +136,7 @@ fn get_irq_info(arg: UserPtr) -> Result {
     put_words(arg, &[argsz, bindings::VFIO_IRQ_INFO_EVENTFD, index, 1])
 }
 
-fn set_irqs(mdev: &Mdev, arg: UserPtr) -> Result {
+fn set_irqs(free: &mut Free<'_>, mdev: &Mdev, arg: UserPtr) -> Result {
     const LEN: usize = offset_of!(bindings::vfio_irq_set, count) + 4;
     const _: () = assert!(LEN == 20);
     let [argsz, flags, index, start, count] = words::<5>(arg)?;
@@ -163,6 +167,6 @@ fn set_irqs(mdev: &Mdev, arg: UserPtr) -> Result {
         fd if fd >= 0 => Some(EventFd::get(fd)?),
         _ => return Err(EINVAL),
     };
-    mdev.set_trigger(*trigger, eventfd);
+    mdev.set_trigger(free, *trigger, eventfd);
     Ok(())
 }

@@ -4,9 +4,12 @@
 use core::ptr::NonNull;
 
 use kernel::prelude::*;
-use kernel::workqueue;
+use kernel::sync::Arc;
+use kernel::workqueue::{self, WorkItem};
 
 use super::bindings;
+use crate::queue::Queue;
+use crate::rules::order::Free;
 
 /// A work queue. Dropping it waits for what runs, so it must not be dropped by
 /// what runs on it; nothing may be left that would be queued later.
@@ -42,6 +45,14 @@ impl WorkQueue {
     pub(crate) fn drain(&self) {
         // SAFETY: By the invariant it exists.
         unsafe { bindings::drain_workqueue(self.0.as_ptr()) };
+    }
+}
+
+impl WorkItem for Queue {
+    type Pointer = Arc<Self>;
+
+    fn run(this: Arc<Self>) {
+        this.work(&mut Free::on_entry());
     }
 }
 

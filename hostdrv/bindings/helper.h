@@ -4,6 +4,7 @@
  * sysfs, modules and eventfds; added here is what only this driver needs.
  * ap_bus.h is private to the kernel tree, which the build has.
  */
+#include <asm/debug.h>
 #include <linux/mdev.h>
 #include <linux/device-id/ap.h>
 #include "ap_bus.h"

@@ -3,16 +3,11 @@
  * What only C can do: inline functions, macros, and fields of structures that
  * bindgen cannot lay out. Each function is one of these and decides nothing.
  */
-#include <linux/device.h>
 #include <linux/kvm_host.h>
-#include <linux/sched/signal.h>
-#include <linux/string.h>
 #include <linux/vfio.h>
 #include <asm/uv.h>
 #include <asm/ap.h>
-#include <asm/debug.h>
 #include <asm/facility.h>
-#include "ap_bus.h"
 #include "shim.h"
 
 /* AP instructions that may not be there: exception tables */
@@ -107,12 +102,7 @@ bool vfio_ap_vcpu_shares(struct kvm_vcpu *vcpu, u64 phys)
 	       !uv_pin_shared(phys & PAGE_MASK);
 }
 
-/* Device core and VFIO: inlines */
-
-void vfio_ap_put_vfio(struct vfio_device *vdev)
-{
-	vfio_put_device(vdev);
-}
+/* VFIO: a page's address */
 
 bool vfio_ap_pin(struct vfio_device *vdev, u64 iova, u64 *phys)
 {
@@ -122,62 +112,4 @@ bool vfio_ap_pin(struct vfio_device *vdev, u64 iova, u64 *phys)
 		return false;
 	*phys = page_to_phys(page) | offset_in_page(iova);
 	return true;
-}
-
-void vfio_ap_eventfd_signal(struct eventfd_ctx *ctx)
-{
-	eventfd_signal(ctx);
-}
-
-bool vfio_ap_being_killed(void)
-{
-	return fatal_signal_pending(current);
-}
-
-/*
- * The name of the driver that has a queue; false if none has, or if it is just
- * being changed. The name must not be looked at without the device's lock.
- */
-bool vfio_ap_queue_driver(u16 qid, char *name, size_t size)
-{
-	struct ap_queue *queue = ap_get_qdev(qid);
-	bool found = false;
-	struct device *dev;
-
-	if (!queue)
-		return false;
-	dev = &queue->ap_dev.device;
-	if (device_trylock(dev)) {
-		found = dev->driver;
-		if (found)
-			strscpy(name, dev->driver->name, size);
-		device_unlock(dev);
-	}
-	put_device(dev);
-	return found;
-}
-
-/* s390dbf: a macro; formats are literals of the module */
-
-static debug_info_t *dbf;
-
-int vfio_ap_dbf_register(void)
-{
-	dbf = debug_register("vfio_ap", 1, 1, 10 * sizeof(long));
-	if (!dbf)
-		return -ENOENT;
-	debug_register_view(dbf, &debug_sprintf_view);
-	debug_set_level(dbf, 4);
-	return 0;
-}
-
-void vfio_ap_dbf_unregister(void)
-{
-	debug_unregister(dbf);
-}
-
-void vfio_ap_dbf(int level, const char *format, const long *args)
-{
-	debug_sprintf_event(dbf, level, (char *)format, args[0], args[1],
-			    args[2], args[3], args[4]);
 }

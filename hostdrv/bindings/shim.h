@@ -4,7 +4,6 @@
 
 #include <linux/kvm_host.h>
 #include <linux/vfio.h>
-#include <linux/eventfd.h>
 #include <asm/ap.h>
 
 bool vfio_ap_available(void);
@@ -21,12 +20,5 @@ crypto_hook *vfio_ap_vcpu_hook(struct kvm_vcpu *vcpu);
 bool vfio_ap_vcpu_has_gpa(struct kvm_vcpu *vcpu, u64 gpa);
 bool vfio_ap_vcpu_shares(struct kvm_vcpu *vcpu, u64 phys);
 bool vfio_ap_pin(struct vfio_device *vdev, u64 iova, u64 *phys);
-void vfio_ap_put_vfio(struct vfio_device *vdev);
-void vfio_ap_eventfd_signal(struct eventfd_ctx *ctx);
-bool vfio_ap_being_killed(void);
-bool vfio_ap_queue_driver(u16 qid, char *name, size_t size);
-int vfio_ap_dbf_register(void);
-void vfio_ap_dbf_unregister(void);
-void vfio_ap_dbf(int level, const char *format, const long *args);
 
 #endif

@@ -9,6 +9,7 @@
 
 use ap_arch::{Apid, Apqi, Apqn, Matrix};
 use sync::{Arc, Condvar, Mutex, model, spawn};
+use vfio_ap_logic::order::{self, Before, Free, Held};
 use vfio_ap_logic::protocol::{self, Driver};
 use vfio_ap_logic::{
     Apcb, Attach, Condition, Edit, Effects, Epoch, Errno, Event, Host, Limits, Mdev, MdevId,
@@ -62,6 +63,11 @@ impl Memory for Heap {
     type Queues = Rows<Queue>;
 }
 
+/// Every call comes in with no lock.
+fn free() -> Free<'static> {
+    Free::on_entry()
+}
+
 /// The one queue of this machine.
 const X: Apqn = Apqn::new(Apid::new(5), Apqi::new(4));
 
@@ -89,6 +95,9 @@ struct Hardware {
 
 struct Machine {
     locked: Mutex<Locked>,
+    /// A reset is to be done.
+    work: Condvar,
+    /// What a caller may wait for has come true.
     progress: Condvar,
     plugs: Vec<Mutex<usize>>,
     mdevs: Vec<MdevId>,
@@ -109,6 +118,7 @@ impl Machine {
                 wanted_reset: None,
                 stop: false,
             }),
+            work: Condvar::new(),
             progress: Condvar::new(),
             plugs: (0..mdevs.len()).map(Mutex::new).collect(),
             hardware: Mutex::new(Hardware {
@@ -118,11 +128,11 @@ impl Machine {
             mdevs,
         });
         for &mdev in &machine.mdevs {
-            protocol::handle(&*machine, Event::Attach(mdev)).unwrap();
+            protocol::handle(&*machine, &mut free(), Event::Attach(mdev)).unwrap();
         }
         let assign = Event::Edit(machine.mdevs[0], Edit::Replace(x()), Ownership::Available);
-        protocol::handle(&*machine, assign).unwrap();
-        protocol::handle(&*machine, Event::Bind(X)).unwrap();
+        protocol::handle(&*machine, &mut free(), assign).unwrap();
+        protocol::handle(&*machine, &mut free(), Event::Bind(X)).unwrap();
         machine.reset_once();
         assert_eq!(machine.apcb(0), x());
         machine
@@ -143,14 +153,18 @@ impl Machine {
             }
         }
         // the queue may be gone
-        let _ = protocol::handle(self, Event::ResetDone(X, epoch, Outcome::Completed));
+        let _ = protocol::handle(
+            self,
+            &mut free(),
+            Event::ResetDone(X, epoch, Outcome::Completed),
+        );
     }
 
     fn worker(&self) {
         loop {
             let mut locked = self.locked.lock().unwrap();
             while locked.wanted_reset.is_none() && !locked.stop {
-                locked = self.progress.wait(locked).unwrap();
+                locked = self.work.wait(locked).unwrap();
             }
             if locked.wanted_reset.is_none() {
                 return;
@@ -168,7 +182,7 @@ impl Machine {
         first(machine);
         second.join().unwrap();
         machine.locked.lock().unwrap().stop = true;
-        machine.progress.notify_all();
+        machine.work.notify_all();
         worker.join().unwrap();
         // everybody has what they should have
         let locked = machine.locked.lock().unwrap();
@@ -193,7 +207,13 @@ impl Machine {
 
     fn assign(&self, index: usize, matrix: Matrix) -> Result<(), Errno> {
         let edit = Edit::Replace(matrix);
-        protocol::edit(self, self.mdevs[index], edit, Ownership::Available)
+        protocol::edit(
+            self,
+            &mut free(),
+            self.mdevs[index],
+            edit,
+            Ownership::Available,
+        )
     }
 }
 
@@ -201,32 +221,42 @@ impl Driver for Machine {
     /// Which of the guests.
     type Guest = usize;
 
-    fn step(&self, event: Event) -> Result<Effects, Errno> {
+    fn step<H: Before<order::Model>>(
+        &self,
+        _held: &mut Held<'_, H>,
+        event: Event,
+    ) -> Result<Effects, Errno> {
         let mut locked = self.locked.lock().unwrap();
         let Locked {
             model,
             wanted_reset,
             ..
         } = &mut *locked;
-        let effects = model.step(event, &mut |effect| {
-            if let QueueEffect::StartReset(_, epoch) = effect {
+        model.step(event, &mut |effect| match effect {
+            QueueEffect::StartReset(_, epoch) => {
                 *wanted_reset = Some(epoch);
+                self.work.notify_all();
             }
-        });
-        self.progress.notify_all();
-        effects
+            QueueEffect::Settled(_) => self.progress.notify_all(),
+            QueueEffect::RetryLater(_) => {}
+        })
     }
 
-    fn mdev_after(&self, id: Option<MdevId>) -> Option<MdevId> {
+    fn mdev_after(&self, _free: &mut Free<'_>, id: Option<MdevId>) -> Option<MdevId> {
         self.locked.lock().unwrap().model.mdev_after(id)
     }
 
-    fn with_plug(&self, mdev: MdevId, f: &mut dyn FnMut(&mut usize)) {
+    fn with_plug(
+        &self,
+        free: &mut Free<'_>,
+        mdev: MdevId,
+        f: impl FnOnce(&mut Held<'_, order::Plug>, &mut usize),
+    ) {
         let index = self.index(mdev);
-        f(&mut self.plugs[index].lock().unwrap());
+        f(&mut free.lend(), &mut self.plugs[index].lock().unwrap());
     }
 
-    fn set_apcb(&self, guest: &mut usize, apcb: &Apcb) {
+    fn set_apcb(&self, _held: &mut Held<'_, order::Plug>, guest: &mut usize, apcb: &Apcb) {
         let mut hardware = self.hardware.lock().unwrap();
         let index = *guest;
         let had = hardware.apcbs[index].contains(X);
@@ -241,7 +271,7 @@ impl Driver for Machine {
 
     fn changed(&self, _guest: &mut usize) {}
 
-    fn wait(&self, condition: Condition) {
+    fn wait(&self, _free: &mut Free<'_>, condition: Condition) {
         let mut locked = self.locked.lock().unwrap();
         while !locked.model.holds(condition) {
             locked = self.progress.wait(locked).unwrap();
@@ -260,7 +290,7 @@ fn reset_completion_against_unassign_against_close() {
             assert!(!machine.is_used());
         });
         let close: User = Box::new(|machine| {
-            protocol::close(machine, machine.mdevs[0]).unwrap();
+            protocol::close(machine, &mut free(), machine.mdevs[0]).unwrap();
             assert!(!machine.is_used());
         });
         Machine::run(&machine, unassign, close);
@@ -277,7 +307,7 @@ fn reset_completion_against_handover_against_unbind() {
             machine.assign(1, x()).unwrap();
         });
         let unbind: User = Box::new(|machine| {
-            protocol::unbind(machine, X).unwrap();
+            protocol::unbind(machine, &mut free(), X).unwrap();
             assert!(!machine.is_used(), "queue given to the host unclean");
         });
         Machine::run(&machine, handover, unbind);
@@ -291,9 +321,9 @@ fn reset_completion_against_close_against_another_mdev() {
         let machine = Machine::new();
         let reopen: User = Box::new(|machine| {
             let id = machine.mdevs[0];
-            protocol::close(machine, id).unwrap();
+            protocol::close(machine, &mut free(), id).unwrap();
             machine.assign(0, Matrix::EMPTY).unwrap();
-            protocol::handle(machine, Event::Attach(id)).unwrap();
+            protocol::handle(machine, &mut free(), Event::Attach(id)).unwrap();
         });
         let take: User = Box::new(|machine| {
             // refused as long as the other has it
@@ -309,11 +339,11 @@ fn guest_reset_against_unbind() {
         let machine = Machine::new();
         let reset: User = Box::new(|machine| {
             let id = machine.mdevs[0];
-            protocol::handle(machine, Event::GuestReset(id)).unwrap();
-            machine.wait(Condition::Reset(id));
+            protocol::handle(machine, &mut free(), Event::GuestReset(id)).unwrap();
+            machine.wait(&mut free(), Condition::Reset(id));
         });
         let unbind: User = Box::new(|machine| {
-            protocol::unbind(machine, X).unwrap();
+            protocol::unbind(machine, &mut free(), X).unwrap();
             assert!(!machine.is_used(), "queue given to the host unclean");
         });
         Machine::run(&machine, reset, unbind);

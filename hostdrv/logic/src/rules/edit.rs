@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Changes of an mdev's assigned matrix, and who may stand in their way.
 
-use super::{Errno, Mdev, MdevId, Memory, Model, Scope, Table};
-use crate::ap_arch::{Adm, Apid, Apm, Apqi, Aqm, Matrix};
+use super::{Binding, Errno, Mdev, MdevId, Memory, Model, Queue, Scope, Table};
+use crate::ap_arch::{Adm, Apid, Apm, Apqi, Apqn, Aqm, Matrix};
 
 /// One write to an attribute of an mdev.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -152,11 +152,18 @@ impl<M: Memory> Model<M> {
             .map(|mdev| (mdev.id, mdev.assigned.intersect(wanted)))
     }
 
+    /// A queue in `apm` by `aqm` that may hold what a guest left in it.
+    pub fn lost(&self, apm: Apm, aqm: Aqm) -> Option<Apqn> {
+        let lost = |queue: &&Queue| queue.binding() == Binding::Lost;
+        let mut lost = self.queues().iter().filter(lost).map(Queue::apqn);
+        lost.find(|apqn| apm.test(apqn.apid) && aqm.test(apqn.apqi))
+    }
+
     /// Whether the host's drivers may take the queues of `apm` by `aqm`.
     pub fn in_use(&self, apm: Apm, aqm: Aqm) -> Result<(), Errno> {
-        match self.sharer(None, apm, aqm) {
-            Some(_) => Err(Errno::Eaddrinuse),
-            None => Ok(()),
+        match (self.sharer(None, apm, aqm), self.lost(apm, aqm)) {
+            (None, None) => Ok(()),
+            _ => Err(Errno::Eaddrinuse),
         }
     }
 

@@ -11,8 +11,21 @@ impl<M: Memory> Model<M> {
     /// Everything assigned to `mdev` that is in the host's configuration and
     /// of which every queue is bound to the driver and clean, or the guest's
     /// already.
+    ///
+    /// A new domain waits for the resets of its queues in adapters that the
+    /// guest has: it would lose those for as long as that takes.
     pub fn target(&self, mdev: &Mdev) -> Matrix {
         let mut target = mdev.assigned.intersect(self.host.settled());
+        let kept = target.apm.and(mdev.published.apm);
+        for apqi in target.aqm.and_not(mdev.published.aqm).iter() {
+            let resetting = |apid| {
+                let queue = self.queue(Apqn::new(apid, apqi));
+                queue.is_ok_and(Queue::is_resetting)
+            };
+            if kept.iter().any(resetting) {
+                target.aqm.clear(apqi);
+            }
+        }
         for apid in target.apm.iter() {
             if self.obstacle(mdev.id, apid, target.aqm).is_some() {
                 target.apm.clear(apid);

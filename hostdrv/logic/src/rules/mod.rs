@@ -30,8 +30,10 @@ mod filter;
 mod format;
 mod host;
 mod interrupts;
+mod log;
 mod mdev;
 mod model;
+pub mod order;
 mod parse;
 pub mod protocol;
 mod publish;
@@ -48,6 +50,7 @@ pub use format::{
 };
 pub use host::{Host, Limits};
 pub use interrupts::{Ledger, Stamp};
+pub use log::Format;
 pub use mdev::{Attach, Mdev, MdevId};
 pub use model::{Condition, Effects, Event, Model, QueueEffect, Scope};
 pub use parse::{Attribute, parse_ap_config, parse_number};

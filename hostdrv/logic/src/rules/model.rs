@@ -83,7 +83,8 @@ pub enum QueueEffect {
     /// Issue a ZAPQ; tell the end by [`Event::ResetDone`]. Replaces a reset of
     /// the same queue that runs.
     StartReset(Apqn, Epoch),
-    /// No reset of the queue runs any more: whoever waits for it can go on.
+    /// No reset of the queue runs any more, or it is gone: whoever waits for it
+    /// can go on.
     Settled(Apqn),
     /// A reset did not complete: send [`Event::Retry`] after a while.
     RetryLater(Apqn),
@@ -140,7 +141,7 @@ impl<M: Memory> Model<M> {
         self.mdevs.as_slice()
     }
 
-    /// All bound queues, ascending.
+    /// All bound queues, and those that were lost, ascending.
     pub fn queues(&self) -> &[Queue] {
         self.queues.as_slice()
     }
@@ -151,7 +152,7 @@ impl<M: Memory> Model<M> {
         Ok(&self.mdevs.as_slice()[index])
     }
 
-    /// The bound queue of that name.
+    /// The bound, or lost, queue of that name.
     pub fn queue(&self, apqn: Apqn) -> Result<&Queue, Errno> {
         let index = self.queue_index(apqn).map_err(|_| Errno::Enoent)?;
         Ok(&self.queues.as_slice()[index])
@@ -226,7 +227,7 @@ impl<M: Memory> Model<M> {
             Event::Remove(id) => self.remove(id)?.into(),
             Event::Bind(apqn) => self.bind(apqn, out)?.into(),
             Event::Unbind(apqn) => self.unbind(apqn, out)?.into(),
-            Event::Unbound(apqn) => self.unbound(apqn)?.into(),
+            Event::Unbound(apqn) => self.unbound(apqn, out)?.into(),
             Event::ConfigChanged(config) => {
                 self.host.config_changed(config);
                 self.host_changed(out).into()
@@ -280,18 +281,29 @@ impl<M: Memory> Model<M> {
     }
 
     fn bind(&mut self, apqn: Apqn, out: &mut dyn FnMut(QueueEffect)) -> Result<Scope, Errno> {
-        let Err(index) = self.queue_index(apqn) else {
-            return Err(Errno::Eexist);
+        let index = match self.queue_index(apqn) {
+            Ok(index) if self.queues()[index].binding() == Binding::Lost => {
+                self.queues.as_mut_slice()[index] = Queue::new(apqn);
+                index
+            }
+            Ok(_) => return Err(Errno::Eexist),
+            Err(index) => {
+                let queue = Queue::new(apqn);
+                self.queues
+                    .insert(index, queue)
+                    .map_err(|_| Errno::Enomem)?;
+                index
+            }
         };
-        self.queues
-            .insert(index, Queue::new(apqn))
-            .map_err(|_| Errno::Enomem)?;
         self.reset_if_reachable(index, None, out);
         Ok(Scope::None)
     }
 
     fn unbind(&mut self, apqn: Apqn, out: &mut dyn FnMut(QueueEffect)) -> Result<Scope, Errno> {
         let queue = self.queue_mut(apqn)?;
+        if queue.binding() == Binding::Lost {
+            return Err(Errno::Enoent);
+        }
         queue.binding = Binding::Leaving;
         if queue.is_idle() {
             out(QueueEffect::Settled(apqn));
@@ -299,13 +311,18 @@ impl<M: Memory> Model<M> {
         Ok(queue.plugged_by().map_or(Scope::None, Scope::One))
     }
 
-    fn unbound(&mut self, apqn: Apqn) -> Result<Scope, Errno> {
-        let queue = self.queue(apqn)?;
+    fn unbound(&mut self, apqn: Apqn, out: &mut dyn FnMut(QueueEffect)) -> Result<Scope, Errno> {
+        let queue = self.queue_mut(apqn)?;
         if queue.binding() != Binding::Leaving || queue.plugged_by().is_some() {
             return Err(Errno::Ebusy);
         }
-        let index = self.queue_index(apqn).map_err(|_| Errno::Enoent)?;
-        self.queues.remove(index);
+        if queue.is_resetting() {
+            queue.lose();
+        } else {
+            let index = self.queue_index(apqn).map_err(|_| Errno::Enoent)?;
+            self.queues.remove(index);
+        }
+        out(QueueEffect::Settled(apqn));
         Ok(Scope::None)
     }
 

@@ -5,7 +5,7 @@
 //! the model before the write, shrinkage after it: the model never claims less
 //! than the guest can reach.
 
-use super::queue::Queue;
+use super::queue::{Binding, Queue};
 use super::{Apcb, Errno, MdevId, Memory, Model, QueueEffect, Scope, Table};
 use crate::ap_arch::Matrix;
 
@@ -58,6 +58,9 @@ impl<M: Memory> Model<M> {
         let reachable: Matrix = self.host.current();
         let queue: &mut Queue = &mut self.queues.as_mut_slice()[index];
         let apqn = queue.apqn();
+        if queue.binding() == Binding::Lost {
+            return;
+        }
         if reachable.contains(apqn) {
             self.epoch.0 += 1;
             queue.begin_reset(self.epoch, after);

@@ -96,6 +96,9 @@ pub enum Binding {
     Bound,
     /// The bus is taking it away and waits for its reset.
     Leaving,
+    /// The bus took it before its reset was done: what a guest left in it may
+    /// be there still, so nobody may have it before it was bound again.
+    Lost,
 }
 
 /// One queue.
@@ -206,6 +209,12 @@ impl Queue {
             self.state = State::Plugged { by: mdev, health };
         }
         Some(Admission(()))
+    }
+
+    /// The bus has it back, although its reset is not done.
+    pub(super) fn lose(&mut self) {
+        self.binding = Binding::Lost;
+        self.state = State::Unverified;
     }
 
     /// Takes it from its guest, whose APCB no longer has it.

@@ -25,7 +25,7 @@ pub enum Outcome {
 pub enum ResetStep {
     /// Issue ZAPQ and tell [`ResetRun::zapq`] the status.
     Zapq,
-    /// Wait for [`ResetRun::INTERVAL_MS`], issue TAPQ, and tell
+    /// Wait for [`ResetRun::pause_ms`], issue TAPQ, and tell
     /// [`ResetRun::tapq`] the status.
     Poll,
     /// It is over.
@@ -36,15 +36,43 @@ pub enum ResetStep {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ResetRun {
     accepted: bool,
+    waited_ms: u32,
 }
 
 impl ResetRun {
     /// Time between two looks at the queue.
-    pub const INTERVAL_MS: u32 = 20;
+    const INTERVAL_MS: u32 = 20;
+
+    /// The same for a queue that has not come back within [`Self::PROMPT_MS`]:
+    /// it need not cost others their time.
+    const LONG_INTERVAL_MS: u32 = 200;
+
+    /// Nearly every reset is over by then.
+    const PROMPT_MS: u32 = 1_000;
+
+    /// Time between two words about it in the log.
+    const WORD_MS: u32 = 10_000;
 
     /// Before the first ZAPQ.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How long to wait before the next look.
+    pub fn pause_ms(&mut self) -> u32 {
+        let pause = if self.waited_ms < Self::PROMPT_MS {
+            Self::INTERVAL_MS
+        } else {
+            Self::LONG_INTERVAL_MS
+        };
+        self.waited_ms = self.waited_ms.saturating_add(pause);
+        pause
+    }
+
+    /// After a pause: how many seconds it has lasted, if the log should say so.
+    pub fn word_seconds(&self) -> Option<u32> {
+        let word = self.waited_ms.is_multiple_of(Self::WORD_MS);
+        word.then_some(self.waited_ms / 1_000)
     }
 
     /// ZAPQ answered `status`.

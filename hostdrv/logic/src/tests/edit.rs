@@ -211,3 +211,23 @@ fn what_is_not_there_cannot_be_edited() {
     // its name is not used again
     assert_ne!(world.create(), id);
 }
+
+/// Linux `include/uapi/asm-generic/errno{-base,}.h`.
+#[test]
+fn errors_are_those_of_linux() {
+    let all = [
+        (Errno::Enoent, 2),
+        (Errno::Eio, 5),
+        (Errno::Enomem, 12),
+        (Errno::Ebusy, 16),
+        (Errno::Eexist, 17),
+        (Errno::Enodev, 19),
+        (Errno::Einval, 22),
+        (Errno::Erange, 34),
+        (Errno::Eaddrinuse, 98),
+        (Errno::Eaddrnotavail, 99),
+    ];
+    for (errno, code) in all {
+        assert_eq!(errno.code(), code);
+    }
+}

@@ -2,7 +2,7 @@
 //! What a guest gets of what was assigned.
 
 use super::world::{World, apqn, matrix};
-use crate::ap_arch::{Apid, Apqi, Matrix};
+use crate::ap_arch::{Apid, Apqi, Matrix, ResponseCode};
 use crate::*;
 
 fn guest_matrix(world: &World, id: MdevId) -> Matrix {
@@ -94,6 +94,42 @@ fn a_new_domain_does_not_cost_an_adapter_during_the_scan() {
     world.handle(Event::ScanComplete(more)).unwrap();
     assert_eq!(world.apcb(id), more);
     assert_eq!(world.signals[&id], 2);
+}
+
+/// A guest is at work on the adapters it has.
+#[test]
+fn a_new_domain_waits_for_its_resets_and_costs_no_adapter() {
+    let all = matrix(&[5, 6], &[4, 7], &[]);
+    let mut world = World::with_clean_queues(matrix(&[5, 6], &[4], &[]));
+    world.handle(Event::ScanComplete(all)).unwrap();
+    let id = world.guest(matrix(&[5], &[4], &[]));
+    world.handle(Event::Bind(apqn(5, 7))).unwrap();
+    world.handle(Event::Bind(apqn(6, 7))).unwrap();
+    world.edit(id, Edit::AssignDomain(Apqi::new(7))).unwrap();
+    assert_eq!(world.apcb(id), matrix(&[5], &[4], &[]));
+    let mdev = *world.model.mdev(id).unwrap();
+    let told: Vec<_> = world.model.withheld(&mdev).collect();
+    assert_eq!(told, [Withheld::ResetPending(apqn(5, 7))]);
+    // what has nothing to do with it does not wait
+    world.edit(id, Edit::AssignAdapter(Apid::new(6))).unwrap();
+    assert_eq!(world.apcb(id), matrix(&[5, 6], &[4], &[]));
+    world.finish_reset(apqn(5, 7), Outcome::Completed);
+    assert_eq!(world.apcb(id), matrix(&[5, 6], &[4], &[]));
+    world.finish_resets(Outcome::Completed);
+    assert_eq!(world.apcb(id), all);
+    world.settle();
+    // a queue that cannot be reset is one that cannot be given
+    let one = matrix(&[5], &[4], &[]);
+    let mut world = World::with_clean_queues(one);
+    world.handle(Event::ScanComplete(all)).unwrap();
+    let id = world.guest(matrix(&[5], &[4, 7], &[]));
+    assert_eq!(world.apcb(id), matrix(&[], &[4, 7], &[]));
+    world.edit(id, Edit::UnassignDomain(Apqi::new(7))).unwrap();
+    world.handle(Event::Bind(apqn(5, 7))).unwrap();
+    world.edit(id, Edit::AssignDomain(Apqi::new(7))).unwrap();
+    assert_eq!(world.apcb(id), one);
+    world.finish_reset(apqn(5, 7), Outcome::Failed(ResponseCode(1)));
+    assert_eq!(world.apcb(id), matrix(&[], &[4, 7], &[]));
 }
 
 /// The defect known as W13 of the C driver: a bind that a scan defers must not

@@ -163,6 +163,57 @@ fn a_queue_that_leaves_is_not_retried() {
     world.handle(Event::Unbound(apqn(5, 4))).unwrap();
 }
 
+/// The bus does not wait for ever; but what left too early stays away from all.
+#[test]
+fn what_left_without_its_reset_is_given_to_nobody() {
+    let config = matrix(&[5, 6], &[4], &[]);
+    let queue = apqn(5, 4);
+    let mut world = World::with_clean_queues(config);
+    let id = world.guest(one());
+    world.handle(Event::Unbind(queue)).unwrap();
+    assert_eq!(world.handle(Event::Bind(queue)), Err(Errno::Eexist));
+    let mut settled = Vec::new();
+    let mut note = |effect| settled.push(effect);
+    let left = world.model.clone().step(Event::Unbound(queue), &mut note);
+    assert_eq!(left, Ok(Effects::default()));
+    assert_eq!(settled, [QueueEffect::Settled(queue)]);
+    world.handle(Event::Unbound(queue)).unwrap();
+    let binding = |world: &World| world.model.queue(queue).unwrap().binding();
+    assert_eq!(binding(&world), Binding::Lost);
+    assert!(world.model.holds(Condition::Idle(queue)));
+    assert!(world.model.holds(Condition::Drained(id)));
+    // the host's drivers do not get it, and nobody can tell the driver to try
+    let (five, six) = (matrix(&[5], &[4], &[]), matrix(&[6], &[4], &[]));
+    world.edit(id, Edit::Replace(Matrix::EMPTY)).unwrap();
+    for (m, lost) in [
+        (five, Some(queue)),
+        (six, None),
+        (matrix(&[5], &[5], &[]), None),
+    ] {
+        assert_eq!(world.model.lost(m.apm, m.aqm), lost);
+        let refused = lost.map_or(Ok(()), |_| Err(Errno::Eaddrinuse));
+        assert_eq!(world.model.in_use(m.apm, m.aqm), refused);
+    }
+    world.edit(id, Edit::Replace(one())).unwrap();
+    for event in [
+        Event::GuestReset(id),
+        Event::Retry(queue),
+        Event::ScanComplete(config),
+    ] {
+        world.handle(event).unwrap();
+        assert_eq!(state(&world), &State::Unverified);
+    }
+    assert_eq!(world.handle(Event::Unbind(queue)), Err(Errno::Enoent));
+    assert_eq!(binding(&world), Binding::Lost);
+    // until it was bound again, and reset
+    world.handle(Event::Bind(queue)).unwrap();
+    assert_eq!(binding(&world), Binding::Bound);
+    assert_eq!(world.apcb(id), matrix(&[], &[4], &[]));
+    world.finish_resets(Outcome::Completed);
+    assert_eq!(world.apcb(id), one());
+    assert_eq!(world.model.in_use(six.apm, six.aqm), Ok(()));
+}
+
 #[test]
 fn a_guest_reset_leaves_the_masks_alone() {
     let config = matrix(&[5, 6], &[4], &[]);

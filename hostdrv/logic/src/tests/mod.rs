@@ -8,6 +8,7 @@ mod filter;
 mod format;
 mod interrupts;
 mod life;
+mod log;
 mod parse;
 mod random;
 mod reset;

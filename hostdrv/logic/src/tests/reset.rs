@@ -83,3 +83,21 @@ fn status_flags_do_not_matter() {
     assert_eq!(run.zapq(QueueStatus(0xe300_0000)), POLL);
     assert_eq!(run.tapq(QueueStatus(0xe300_ffff)), DONE);
 }
+
+#[test]
+fn a_reset_that_lasts_is_looked_at_less_often() {
+    let mut run = ResetRun::new();
+    run.zapq(status(0x02));
+    assert_eq!(run.pause_ms(), 20);
+    assert_eq!(run.word_seconds(), None);
+    let first: u32 = (1..50).map(|_| run.pause_ms()).sum();
+    assert_eq!(first, 980);
+    let mut words = Vec::new();
+    for _ in 0..100 {
+        assert_eq!(run.pause_ms(), 200);
+        words.extend(run.word_seconds());
+    }
+    assert_eq!(words, [10, 20]);
+    // the next one starts anew
+    assert_eq!(ResetRun::new().pause_ms(), 20);
+}

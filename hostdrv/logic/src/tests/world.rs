@@ -366,6 +366,11 @@ impl World {
             if let State::Clean(_) = queue.state() {
                 assert_eq!(self.traces[&apqn], Traces::None, "{apqn} called clean");
             }
+            if queue.binding() == Binding::Lost {
+                assert_eq!(self.holder(apqn), None, "{apqn} is a guest's");
+                let (apm, aqm) = (Apm::of(apqn.apid), Aqm::of(apqn.apqi));
+                assert_eq!(self.model.in_use(apm, aqm), Err(Errno::Eaddrinuse));
+            }
             let running = self.running.get(&apqn).map(|run| run.epoch);
             // a reset that no longer counts may still be running
             if queue.is_resetting() {
