@@ -124,7 +124,11 @@ fn compare(
     ours: &[f64],
     peer: &[f64],
 ) -> Result<(), Error> {
-    let (runs, (ours, spread), peer) = (ours.len(), median_and_spread(ours), median_and_spread(peer).0);
+    let (runs, (ours, spread), peer) = (
+        ours.len(),
+        median_and_spread(ours),
+        median_and_spread(peer).0,
+    );
     let ratio = ours / peer;
     let (met, goal) = match goal {
         Goal::AtLeast(least) => (ratio >= least, format!("ratio at least {least}")),
