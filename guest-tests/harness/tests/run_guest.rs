@@ -222,7 +222,7 @@ fn a_scenario_that_cannot_be_read_is_told_before_anything_boots() {
     assert_eq!(output.status.code(), Some(2));
     let words = String::from_utf8_lossy(&output.stderr);
     assert!(
-        words.contains("bad.toml:14: start: there is no guest \"h\""),
+        words.contains("bad.toml:15: start: there is no guest \"h\""),
         "{words}"
     );
     assert!(output.stdout.is_empty());
