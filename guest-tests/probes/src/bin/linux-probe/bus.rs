@@ -85,16 +85,12 @@ fn device(name: &str, attribute_name: &str) -> Option<String> {
     attribute(&format!("{BUS}/devices/{name}"), attribute_name)
 }
 
-/// Until the bus has looked once and bound what it found; a kernel without one
-/// has nothing to wait for.
+/// Until the bus has looked once; a kernel without one has nothing to wait for.
 pub fn wait_for_first_scan() {
     let end = Instant::now() + FIRST_SCAN;
-    let done = || {
-        // Before the first scan everything that is there is bound, too.
-        attribute(BUS, "scans").is_none_or(|count| count != "0")
-            && attribute(BUS, "bindings").is_none_or(|b| b.contains("complete"))
-    };
-    while !done() && Instant::now() < end {
+    while attribute(BUS, "bindings").is_some_and(|b| !b.contains("complete"))
+        && Instant::now() < end
+    {
         thread::sleep(Duration::from_millis(10));
     }
 }
