@@ -8,8 +8,8 @@ use harness::{Config, Driver, Exit, Machine};
 use serde_json::json;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(120);
-const SHORT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(240);
+const SHORT: Duration = Duration::from_secs(60);
 const UUID: &str = "5fb1ad1a-0000-4000-8000-000000000008";
 const PROBE: [&str; 4] = ["--kernel", "/mnt/host/probe", "--memory", "64M"];
 const LINUX: [&str; 6] = [
