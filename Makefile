@@ -31,7 +31,7 @@ run-guest: ## the main job: scenarios (SCENARIO=file TOPOLOGY=file DRIVER=rust|c
 	@target/debug/run-guest
 
 test: ## everything that can be proven in minutes, with all set-up
-	@$(STEPS) $(ALL_STEPS) $(DEFECT_STEP) check=scripts/check.sh
+	@$(STEPS) $(ALL_STEPS) kernel-debian=scripts/debian-kernel.sh $(DEFECT_STEP) check=scripts/check.sh
 	@scripts/test.sh
 
 check: ## format, lints, scripts, licences, documentation's folder map

@@ -3,6 +3,7 @@
 # Makes L1's parts for Debian's stock kernel: target/kernels/debian/vmlinuz and
 # target/kernels/initramfs-debian, which is ours with that kernel's modules for
 # the AP bus and for the shared folders, loaded before the agent starts.
+# Also target/share/debian-kernel and debian-virtio-blk, for guests in L1.
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 # shellcheck source=scripts/apt.sh
@@ -56,6 +57,13 @@ depmod -b "$OUT/root" "$RELEASE"
 } >"$OUT/.initramfs.list"
 "$OUTPUT/kernels/release/usr/gen_init_cpio" "$OUT/.initramfs.list" | gzip -1 | cat "$BASE" - >"$OUT.part"
 mv "$OUT.part" "$OUTPUT/kernels/initramfs-debian"
+
+# For guests in L1: the kernel, and what to append to a RAM disk for disks.
+mkdir -p "$OUTPUT/share"
+xz -dc "$OUT/root/lib/modules/$RELEASE/kernel/drivers/block/virtio_blk.ko.xz" >"$OUT/virtio_blk.ko"
+printf 'file /virtio_blk.ko %s 644 0 0\n' "$OUT/virtio_blk.ko" >"$OUT/.guest.list"
+"$OUTPUT/kernels/release/usr/gen_init_cpio" "$OUT/.guest.list" | gzip -1 >"$OUTPUT/share/debian-virtio-blk"
+rsync -c "$OUT/vmlinuz" "$OUTPUT/share/debian-kernel"
 rm -rf "$OUT/root"
 stamp "$OUT/.key" "$KEY"
 say "built: target/kernels/debian ($RELEASE)"

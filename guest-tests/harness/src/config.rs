@@ -73,6 +73,8 @@ pub struct Config {
     pub append: String,
     /// A folder to offer as `/mnt/root`.
     pub root: Option<PathBuf>,
+    /// Size in MiB of an empty disk, `/dev/vda`, that lasts as long as the machine.
+    pub disk_mib: Option<u32>,
     /// Let a nanosecond of the machine's time be one instruction, on one CPU at
     /// a time, so that times are counts of instructions.
     pub icount: bool,
@@ -103,6 +105,7 @@ impl Config {
             audit_stream: false,
             append: String::new(),
             root: None,
+            disk_mib: None,
             icount: false,
             gdb: set("GDB").is_some(),
             qemu: set("QEMU").map(PathBuf::from),

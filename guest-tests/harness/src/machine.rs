@@ -7,7 +7,7 @@ use crate::config::{Config, Driver};
 use crate::error::{Error, Tail};
 use crate::keep::keep;
 use crate::klog;
-use crate::qemu::{accept, died, listen, spawn};
+use crate::qemu::{accept, died, disk_file, listen, spawn};
 use crate::qmp::Qmp;
 use l1_protocol::{CHUNK, Command, Event, Exit, Id, Request, Stream};
 use std::cell::Cell;
@@ -99,6 +99,11 @@ impl Machine {
             config.boot_limit
         };
         machine.kernel = machine.wait_ready(limit)?;
+        if config.disk_mib.is_some() {
+            // QEMU has it open; so it goes with QEMU, however that ends.
+            let file = disk_file(&machine.logs);
+            fs::remove_file(&file).map_err(Error::host(file.display().to_string()))?;
+        }
         machine.boot_time = begin.elapsed();
         machine.load_driver(config, module.as_deref())?;
         Ok(machine)

@@ -7,7 +7,7 @@ use crate::error::{Error, Tail};
 use l1_protocol::PORT;
 use std::fs::{self, File};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{self, Child, Stdio};
 use std::time::Duration;
 
@@ -137,6 +137,16 @@ pub(crate) fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Chil
         let root = fs::canonicalize(root).map_err(Error::host(path(root)))?;
         share(&mut qemu, "root", &root);
     }
+    if let Some(mib) = config.disk_mib {
+        let file = empty_disk(logs, mib)?;
+        let file = path(&file).replace(',', ",,");
+        qemu.args([
+            "-drive",
+            &format!("file={file},format=raw,if=none,id=disk,cache=unsafe"),
+            "-device",
+            "virtio-blk-ccw,drive=disk",
+        ]);
+    }
     let host = project_root().join("target/share");
     if host.is_dir() {
         share(&mut qemu, "host", &host);
@@ -147,6 +157,20 @@ pub(crate) fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Chil
     let stderr = log.try_clone().map_err(Error::host("qemu.log"))?;
     qemu.stdin(Stdio::null()).stdout(log).stderr(stderr);
     qemu.spawn().map_err(Error::host("starting QEMU"))
+}
+
+/// Where the disk of a machine is until QEMU has opened it.
+pub(crate) fn disk_file(logs: &Path) -> PathBuf {
+    logs.join("disk.img")
+}
+
+/// A new file of that many MiB which takes no space yet.
+fn empty_disk(logs: &Path, mib: u32) -> Result<PathBuf, Error> {
+    let file = disk_file(logs);
+    File::create(&file)
+        .and_then(|f| f.set_len(u64::from(mib) << 20))
+        .map_err(Error::host(file.display().to_string()))?;
+    Ok(file)
 }
 
 /// A folder of the build machine for L1, read-only; the agent mounts it.
