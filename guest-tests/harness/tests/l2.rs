@@ -4,7 +4,7 @@
 
 use harness::config::project_root;
 use harness::{Config, Exit, Machine};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const ROOT: &str = "target/l1-root";
 const INITRD: &str = "/mnt/host/guest-initramfs";
@@ -88,7 +88,9 @@ fn boot_guests(machine: &Machine, vmm: &str, cpus: u32, rounds: u64) {
         _ => format!("cpus 0-{last} end"),
     };
     for round in 0..rounds {
+        let begin = Instant::now();
         let console = shell(machine, &guest(vmm, init), 5 * MINUTE);
+        println!("boot {round}: {:.1} s", begin.elapsed().as_secs_f32());
         assert!(says(&console, &up), "boot {round}: {console}");
         assert!(console.contains("debian-kernel@lists.debian.org"));
     }
