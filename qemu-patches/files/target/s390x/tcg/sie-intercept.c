@@ -215,12 +215,6 @@ void s390_sie_poll(CPUS390XState *env)
     }
 }
 
-/* At the start of a block that may be reached from another without a lookup */
-void HELPER(sie_poll)(CPUS390XState *env)
-{
-    s390_sie_poll(env);
-}
-
 /*
  * Program interruptions
  */

@@ -23,7 +23,8 @@
 #include "tcg_s390x.h"
 #include "sie.h"
 
-#define S2_ENTRIES      1024
+/* of 24 bytes each; they cover 64 MiB of a guest if its pages do not collide */
+#define S2_ENTRIES      16384
 
 /* Translation exception identification */
 #define TEID_FETCH      0x800
@@ -37,13 +38,22 @@
 static uint32_t s2_generation;
 static bool guests_seen;
 
+/* Drop all entries: those of an earlier epoch are not valid */
+static void s2_flush(S390SIEState *sie)
+{
+    if (++sie->s2_epoch == 0) {
+        memset(sie->s2, 0, S2_ENTRIES * sizeof(*sie->s2));
+        sie->s2_epoch = 1;
+    }
+}
+
 /* The cache entry for a guest page, after dropping outdated contents */
 static S390SIEStage2 *s2_lookup(S390SIEState *sie, uint64_t gpage)
 {
     const uint32_t gen = qatomic_read(&s2_generation);
 
     if (sie->s2_gen != gen) {
-        memset(sie->s2, 0, S2_ENTRIES * sizeof(*sie->s2));
+        s2_flush(sie);
         sie->s2_gen = gen;
     }
     return &sie->s2[(gpage >> TARGET_PAGE_BITS) % S2_ENTRIES];
@@ -118,7 +128,7 @@ int s390_sie_translate(CPUS390XState *env, uint64_t gabs, int rw,
     /* before entry is complete the cache may belong to another guest */
     if (env->sie.active) {
         s2 = s2_lookup(&env->sie, gpage);
-        if (s2->prot && s2->gpage == gpage &&
+        if (s2->epoch == env->sie.s2_epoch && s2->gpage == gpage &&
             (rw != MMU_DATA_STORE || (s2->prot & PAGE_WRITE))) {
             *habs = s2->habs | (gabs & ~TARGET_PAGE_MASK);
             *prot = s2->prot;
@@ -131,7 +141,12 @@ int s390_sie_translate(CPUS390XState *env, uint64_t gabs, int rw,
         return r;
     }
     if (s2) {
-        *s2 = (S390SIEStage2) { .gpage = gpage, .habs = *habs, .prot = *prot };
+        *s2 = (S390SIEStage2) {
+            .gpage = gpage,
+            .habs = *habs,
+            .prot = *prot,
+            .epoch = env->sie.s2_epoch,
+        };
     }
     *habs |= gabs & ~TARGET_PAGE_MASK;
     return 0;
@@ -209,25 +224,20 @@ void s390_sie_save_tlb_key(CPUS390XState *env, S390SIETLBKey *key)
  */
 void s390_sie_enter_mmu(CPUS390XState *env)
 {
-    CPUState *cs = env_cpu(env);
     S390SIEState *sie = &env->sie;
-    uint16_t map = MMU_SIE_IDX_MAP;
     S390SIETLBKey key;
 
     if (!sie->s2) {
         sie->s2 = g_new0(S390SIEStage2, S2_ENTRIES);
+        sie->s2_epoch = 1;
         qatomic_set(&guests_seen, true);
     }
     s390_sie_save_tlb_key(env, &key);
-    if (be16_to_cpu(sie->sd->ihcpu) == env->core_id &&
-        !memcmp(&key, &sie->tlb_key, sizeof(key))) {
-        map = tcg_s390_tlb_crowded(cs, MMU_SIE_IDX_MAP);
-    } else {
-        memset(sie->s2, 0, S2_ENTRIES * sizeof(*sie->s2));
+    if (be16_to_cpu(sie->sd->ihcpu) != env->core_id ||
+        memcmp(&key, &sie->tlb_key, sizeof(key))) {
+        s2_flush(sie);
         sie->stats.tlb_flushes++;
         sie->sd->ihcpu = cpu_to_be16(env->core_id);
-    }
-    if (map) {
-        tlb_flush_by_mmuidx(cs, map);
+        tlb_flush_by_mmuidx(env_cpu(env), MMU_SIE_IDX_MAP);
     }
 }

@@ -10,7 +10,8 @@
 typedef struct S390SIEStage2 {
     uint64_t gpage;
     uint64_t habs;
-    int prot;               /* PAGE_* bits; 0: unused entry */
+    int prot;               /* PAGE_* bits */
+    uint32_t epoch;         /* valid if it is S390SIEState.s2_epoch */
 } S390SIEStage2;
 
 /* What the contents of the guest's MMU indices depend on, besides tables */
@@ -72,7 +73,7 @@ typedef struct S390SIEState {
 
     /* second translation stage, see sie-mmu.c */
     S390SIEStage2 *s2;
-    uint32_t s2_gen;
+    uint32_t s2_gen, s2_epoch;
     S390SIETLBKey tlb_key;
 
     S390SIEStats stats;
