@@ -225,7 +225,9 @@ pub const CATALOGUE: &[Weakness] = &[
         number: 21,
         found: READ,
         defect: "the s390dbf log keeps pointers to a stack",
-        proof: Proof::Pending { tests: &[] },
+        proof: Proof::Pending {
+            tests: &["logic::log::a_format_takes_numbers_and_no_pointers"],
+        },
     },
     Weakness {
         number: 22,
