@@ -50,6 +50,18 @@ stamp() {
   printf '%s\n' "$2" >"$1.$$" && mv "$1.$$" "$1"
 }
 
+# lock_cache: one build at a time in the cache, whoever calls; a second one waits.
+# steps.sh holds the lock for all of its steps.
+lock_cache() {
+  [ -z "${CACHE_LOCKED-}" ] || return 0
+  exec 9>"$CACHE/lock"
+  if ! flock -n 9; then
+    say "another build holds $CACHE/lock; waiting for it"
+    flock 9
+  fi
+  export CACHE_LOCKED=1
+}
+
 # The Rust toolchain for everything here: a rustup toolchain of at least 1.96
 # that has rust-src (its core is rebuilt for s390x), else Debian's packages.
 rustup_suffices() {
@@ -83,3 +95,9 @@ cargo_build() {
   if grep -q '^ *Compiling ' "$log"; then say "built: $name"; else say "up to date: $name"; fi
   rm -f "$log"
 }
+
+# What writes to the cache also when it is called by hand.
+case ${0##*/} in
+fetch.sh | kernel.sh) lock_cache ;;
+qemu.sh) [ "${FROM-}" = edit ] || lock_cache ;;
+esac

@@ -16,11 +16,7 @@ if [ ! -e "$OUTPUT/.complete" ] && [ "$(free_gb "$CACHE")" -lt $NEEDED_GB ]; the
   die "a first build needs $NEEDED_GB GB free in $CACHE; there are $(free_gb "$CACHE") GB (VFIO_AP_RS_CACHE names another place)"
 fi
 
-exec 9>"$CACHE/lock"
-if ! flock -n 9; then
-  say "another build holds $CACHE/lock; waiting for it"
-  flock 9
-fi
+lock_cache
 
 current=
 trap 'say "interrupted in step $current; run the command again to go on"; exit 130' INT TERM
