@@ -10,7 +10,7 @@ cd "$ROOT"
 
 VERSION=$(value MUTANTS_VERSION)
 MUTANTS=$TOOLS/mutants/bin/cargo-mutants
-if [ "$("$MUTANTS" --version 2>/dev/null)" != "cargo-mutants $VERSION" ]; then
+if [ "$("$MUTANTS" mutants --version 2>/dev/null)" != "cargo-mutants $VERSION" ]; then
   "$CARGO" install cargo-mutants --version "$VERSION" --locked --force --root "$TOOLS/mutants" --target-dir "$BUILD/mutants"
 fi
 
