@@ -83,8 +83,8 @@ pub enum QueueEffect {
     /// Issue a ZAPQ; tell the end by [`Event::ResetDone`]. Replaces a reset of
     /// the same queue that runs.
     StartReset(Apqn, Epoch),
-    /// No reset of the queue runs any more, or it is gone: whoever waits for it
-    /// can go on.
+    /// No reset of the queue runs any more, or it is gone, and it was the last
+    /// that somebody may wait for: a [`Condition`] may have come true.
     Settled(Apqn),
     /// A reset did not complete: send [`Event::Retry`] after a while.
     RetryLater(Apqn),
@@ -101,7 +101,7 @@ pub enum Condition {
     /// No queue assigned to this mdev is being reset, so that all that can have
     /// joined its guest.
     Joined(MdevId),
-    /// Nobody has this queue, and no reset of it runs.
+    /// Nobody has this queue, which leaves, and no reset of it runs.
     Idle(Apqn),
 }
 
@@ -362,16 +362,23 @@ impl<M: Memory> Model<M> {
         out: &mut dyn FnMut(QueueEffect),
     ) -> Result<Scope, Errno> {
         let queue = self.queue_mut(apqn)?;
+        let after = queue.after();
         if !queue.reset_done(epoch, outcome) {
             return Ok(Scope::None);
         }
-        out(QueueEffect::Settled(apqn));
+        let leaves = queue.binding() == Binding::Leaving;
         if outcome != Outcome::Completed && queue.is_idle() {
             out(QueueEffect::RetryLater(apqn));
         }
-        Ok(self
-            .owner(apqn)
-            .map_or(Scope::None, |owner| Scope::One(owner.id)))
+        let owner = self.owner(apqn).map(Mdev::id);
+        let is_last = |id, condition: fn(MdevId) -> Condition| self.holds(condition(id));
+        if leaves
+            || after.is_some_and(|id| is_last(id, Condition::Drained))
+            || owner.is_some_and(|id| is_last(id, Condition::Joined))
+        {
+            out(QueueEffect::Settled(apqn));
+        }
+        Ok(owner.map_or(Scope::None, Scope::One))
     }
 
     fn retry(&mut self, apqn: Apqn, out: &mut dyn FnMut(QueueEffect)) -> Result<Scope, Errno> {

@@ -152,6 +152,45 @@ fn the_bus_gets_a_queue_back_without_its_adapter_in_the_guest() {
     world.settle();
 }
 
+/// Waking costs more than a reset.
+#[test]
+fn whoever_waits_for_many_queues_wakes_for_the_last() {
+    let config = matrix(&[5, 6], &[4, 5], &[]);
+    let mut world = World::with_clean_queues(config);
+    let id = world.guest(matrix(&[5], &[4, 5], &[]));
+    let done = |world: &mut World, queue| {
+        let event = Event::ResetDone(queue, world.running[&queue].epoch, Outcome::Completed);
+        let mut begun = Vec::new();
+        let mut note = |effect| begun.push(effect);
+        let _ = world.model.clone().step(event, &mut note).unwrap();
+        world.handle(event).unwrap();
+        begun
+    };
+    let [first, last] = [apqn(5, 4), apqn(5, 5)];
+    // what it lost
+    world.edit(id, Edit::Replace(Matrix::EMPTY)).unwrap();
+    assert_eq!(done(&mut world, first), []);
+    assert_eq!(done(&mut world, last), [QueueEffect::Settled(last)]);
+    // what it could get
+    for queue in [first, last] {
+        world.handle(Event::Unbind(queue)).unwrap();
+        world.handle(Event::Unbound(queue)).unwrap();
+        world.handle(Event::Bind(queue)).unwrap();
+    }
+    world.edit(id, Edit::Replace(config)).unwrap();
+    assert_eq!(done(&mut world, last), []);
+    assert_eq!(done(&mut world, first), [QueueEffect::Settled(first)]);
+    // what nobody may wait for, and what leaves
+    for queue in [first, last] {
+        world.handle(Event::Unbind(queue)).unwrap();
+    }
+    assert_eq!(done(&mut world, first), [QueueEffect::Settled(first)]);
+    world.handle(Event::Unbound(first)).unwrap();
+    world.edit(id, Edit::Replace(Matrix::EMPTY)).unwrap();
+    world.handle(Event::Bind(first)).unwrap();
+    assert_eq!(done(&mut world, first), []);
+}
+
 #[test]
 fn a_queue_that_leaves_is_not_retried() {
     let mut world = World::new(one());

@@ -160,6 +160,7 @@ impl World {
                 return Err(errno);
             }
         };
+        self.check_wakes(&before, event, &begun);
         self.hardware(event);
         for effect in begun {
             match effect {
@@ -184,6 +185,27 @@ impl World {
         }
         self.check_always();
         Ok(effects.reconcile)
+    }
+
+    /// Whoever waits for something wakes when that comes true; but not for what
+    /// an edit, or the end of the mdev, makes true.
+    fn check_wakes(&self, before: &Model<Heap>, event: Event, begun: &[QueueEffect]) {
+        if let Event::Edit(..) | Event::Remove(_) = event {
+            return;
+        }
+        let ids = before.mdevs().iter().map(Mdev::id);
+        let of_mdev = |id| [Condition::Drained(id), Condition::Joined(id)];
+        let leaves = |queue: &&Queue| queue.binding() == Binding::Leaving;
+        let leaving = before.queues().iter().filter(leaves).map(Queue::apqn);
+        let woken = begun.iter().any(|b| matches!(b, QueueEffect::Settled(_)));
+        for condition in ids
+            .flat_map(of_mdev)
+            .chain(leaving.map(Condition::Idle))
+            .filter(|&c| !before.holds(c))
+        {
+            let slept = self.model.holds(condition) && !woken;
+            assert!(!slept, "{condition:?} came true by {event:?} unnoticed");
+        }
     }
 
     /// What the event means to the hardware.
