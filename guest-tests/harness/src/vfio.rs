@@ -81,6 +81,12 @@ impl<'a> VfioClient<'a> {
         }
     }
 
+    /// Ends it at once, as the kernel does with who took too much memory.
+    pub fn kill(&self) {
+        let (id, signal) = (self.id, 9);
+        self.machine.client().send(&Request::Signal { id, signal });
+    }
+
     fn send(&self, data: Vec<u8>) {
         let id = self.id;
         self.machine.client().send(&Request::Stdin { id, data });

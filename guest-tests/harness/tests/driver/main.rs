@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The vfio_ap drivers end to end: sysfs, queues and guests in L1.
 
+mod fixes;
 mod host;
+mod large;
 mod parity;
 mod reload;
 mod script;
@@ -13,6 +15,7 @@ mod weaknesses;
 
 use harness::config::project_root;
 use harness::mdev::Mdev;
+use harness::vfio::VfioClient;
 use harness::{Config, Driver, Exit, Machine, mdev, qmp};
 use qapi::qmp::{device_add, device_del, qom_set};
 use serde_json::json;
@@ -23,6 +26,7 @@ const A: &str = "62177883-f1bb-47f0-914d-32a22e3a8804";
 const B: &str = "62177883-f1bb-47f0-914d-32a22e3a8805";
 /// Files of the AP bus.
 const APMASK: &str = "/sys/bus/ap/apmask";
+const AQMASK: &str = "/sys/bus/ap/aqmask";
 const UNBIND: &str = "/sys/bus/ap/drivers/vfio_ap/unbind";
 const BIND: &str = "/sys/bus/ap/drivers/vfio_ap/bind";
 /// What must happen, does within this time also on a busy machine and with the
@@ -36,13 +40,60 @@ fn boot(name: &str, driver: Driver) -> Machine {
 
 /// The same with changes of one's own.
 fn boot_with(name: &str, driver: Driver, change: impl FnOnce(&mut Config)) -> Machine {
+    boot_on("three-by-two", 6, name, driver, change)
+}
+
+/// L1 with a topology of so many queues, all of them vfio_ap's.
+fn boot_on(
+    topology: &str,
+    queues: usize,
+    name: &str,
+    driver: Driver,
+    change: impl FnOnce(&mut Config),
+) -> Machine {
     let mut config = Config::new(name);
     config.driver = driver;
-    config.topology = Some(project_root().join("guest-tests/topologies/three-by-two.toml"));
+    let file = format!("guest-tests/topologies/{topology}.toml");
+    config.topology = Some(project_root().join(file));
     change(&mut config);
     let machine = Machine::boot(&config).unwrap();
-    assert_eq!(mdev::reserve_all(&machine).unwrap(), 6);
+    assert_eq!(mdev::reserve_all(&machine).unwrap(), queues);
     machine
+}
+
+/// A user of an mdev, with a virtual machine that has what the mdev has.
+fn client<'a>(machine: &'a Machine, mdev: &Mdev) -> VfioClient<'a> {
+    let mut client = VfioClient::start(machine);
+    let open = format!("open dev group {}", mdev.path());
+    assert_eq!(client.ask(&open).unwrap(), "ok");
+    // What opening wrote is of no interest.
+    client.ask("masks").unwrap();
+    client
+}
+
+/// Writes what must be refused; the error's words.
+fn refused(machine: &Machine, path: &str, text: &str) -> String {
+    let error = mdev::store(machine, path, text).unwrap_err().to_string();
+    error.rsplit(": ").next().unwrap_or(&error).to_owned()
+}
+
+/// What was done to a queue since a mark, but for looks at it.
+fn done_to(machine: &Machine, apqn: &str, since: u64) -> Vec<(String, u8)> {
+    let audit = qmp::QueryApAudit {
+        since,
+        apqn: apqn.to_owned(),
+    };
+    let audit = machine.qmp(audit).unwrap();
+    assert_eq!(audit.lost, 0);
+    let entries = audit.entries.into_iter().filter(|entry| entry.op != "tapq");
+    entries
+        .map(|entry| (entry.op, (entry.status >> 16) as u8))
+        .collect()
+}
+
+/// The number of the next record of what is done to queues.
+fn mark(machine: &Machine) -> u64 {
+    machine.qmp(qmp::ApAuditMark {}).unwrap().seq
 }
 
 /// What a line of shell prints; it must succeed.

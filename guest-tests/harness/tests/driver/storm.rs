@@ -10,7 +10,7 @@ use l1_protocol::{Command, Event};
 
 /// Runs the loops at once, and waits for all of them. What is refused on the
 /// way depends on who comes first, and does not matter.
-fn at_once(machine: &Machine, loops: &[&str], meanwhile: impl FnOnce()) {
+pub fn at_once(machine: &Machine, loops: &[&str], meanwhile: impl FnOnce()) {
     let script = loops
         .iter()
         .map(|body| {

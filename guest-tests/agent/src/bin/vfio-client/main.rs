@@ -15,6 +15,10 @@
 //! | `ioctl SLOT NUMBER`                              | `ok`; a VFIO request of a number, without an argument |
 //! | `signals`                                        | how often `request` and `change` were signalled since the last time |
 //! | `masks`                                          | masks that KVM was given since the last time |
+//! | `watch PATH`                                     | `ok`; a file of sysfs to poll |
+//! | `poll MILLISECONDS`                              | `changed` if sysfs says so of that file in this time, else `same` |
+//! | `listen`                                         | `ok`; to uevents, from now on |
+//! | `uevents NAME`                                   | those since the last time that have a variable of that name |
 //! | `time COUNT FOLDER FILE=TEXT...`                 | of each of COUNT writes, these in turn: nanoseconds `elapsed:cpu`, and `!` if refused |
 
 mod sys;
@@ -24,8 +28,8 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::time::Instant;
 use sys::{Device, Machine, vfio};
@@ -38,6 +42,8 @@ struct Client {
     devices: HashMap<String, Device>,
     request: EventFd,
     change: EventFd,
+    watched: Option<File>,
+    uevents: Option<OwnedFd>,
     /// Masks that were told already.
     told: usize,
 }
@@ -49,6 +55,8 @@ fn main() -> Result<(), Errno> {
         devices: HashMap::new(),
         request: eventfd()?,
         change: eventfd()?,
+        watched: None,
+        uevents: None,
         told: 0,
     };
     for line in io::stdin().lines().map_while(Result::ok) {
@@ -98,6 +106,17 @@ impl Client {
                 count(&self.change)
             )),
             ["masks"] => self.masks(),
+            ["watch", path] => {
+                let file = File::open(path).map_err(errno)?;
+                self.watched = Some(read_on(file)?);
+                Ok(ok(()))
+            }
+            ["poll", limit] => self.poll(number(limit)?),
+            ["listen"] => {
+                self.uevents = Some(sys::uevents()?);
+                Ok(ok(()))
+            }
+            ["uevents", name] => Ok(self.uevents(name)),
             ["time", rounds, folder, ref writes @ ..] if !writes.is_empty() => {
                 time(number(rounds)?, folder, writes)
             }
@@ -122,6 +141,28 @@ impl Client {
         };
         self.devices.insert(slot.to_owned(), device);
         Ok(())
+    }
+
+    /// Whether sysfs tells of a change of the watched file.
+    fn poll(&mut self, limit: u32) -> Result<String, Errno> {
+        let file = self.watched.take().ok_or(Errno::EBADF)?;
+        let changed = sys::poll_sysfs(&file, limit)?;
+        self.watched = Some(read_on(file)?);
+        Ok(if changed { "changed" } else { "same" }.to_owned())
+    }
+
+    fn uevents(&self, name: &str) -> String {
+        let mut all = Vec::new();
+        while let Some(event) = self.uevents.as_ref().and_then(sys::receive) {
+            let mut words = event.split(|&byte| byte == 0).map(String::from_utf8_lossy);
+            let what = words.next().unwrap_or_default().into_owned();
+            let named = words.find(|word| word.split('=').next() == Some(name));
+            all.extend(named.map(|word| format!("{what} {word}")));
+        }
+        if all.is_empty() {
+            return "none".to_owned();
+        }
+        all.join("; ")
     }
 
     /// Makes a request with words, and tells them as they are afterwards.
@@ -194,9 +235,19 @@ fn count(eventfd: &EventFd) -> u64 {
     }
 }
 
+fn errno(error: io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(0))
+}
+
+/// Reads a file from its beginning: what changes after that, poll tells.
+fn read_on(mut file: File) -> Result<File, Errno> {
+    file.rewind().map_err(errno)?;
+    file.read_to_end(&mut Vec::new()).map_err(errno)?;
+    Ok(file)
+}
+
 fn time(rounds: u32, folder: &str, writes: &[&str]) -> Result<String, Errno> {
     let mut answer = String::new();
-    let errno = |e: io::Error| Errno::from_raw(e.raw_os_error().unwrap_or(0));
     let mut files = Vec::new();
     for write in writes {
         let (file, text) = write.split_once('=').ok_or(Errno::EINVAL)?;

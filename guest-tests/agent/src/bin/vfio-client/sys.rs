@@ -179,3 +179,45 @@ pub fn cpu_time() -> u64 {
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
     time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
+
+/// A socket on which the kernel tells its uevents.
+pub fn uevents() -> Result<OwnedFd, Errno> {
+    let kind = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no memory is passed.
+    let socket = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_KOBJECT_UEVENT) };
+    let socket = new_fd(Errno::result(socket)?);
+    // SAFETY: the structure is made of integers.
+    let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
+    address.nl_family = libc::AF_NETLINK as libc::sa_family_t;
+    // the group of those that the kernel sends
+    address.nl_groups = 1;
+    let (pointer, size) = (&raw const address, size_of::<libc::sockaddr_nl>());
+    // SAFETY: the address lives until it returns, and has that size.
+    let bound = unsafe { libc::bind(socket.as_raw_fd(), pointer.cast(), size as u32) };
+    Errno::result(bound)?;
+    Ok(socket)
+}
+
+/// The next message on a socket, if there is one.
+pub fn receive(socket: &OwnedFd) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; 4096];
+    let (buffer, size) = (bytes.as_mut_ptr(), bytes.len());
+    // SAFETY: the buffer lives until it returns, and has that size.
+    let len = unsafe { libc::recv(socket.as_raw_fd(), buffer.cast(), size, 0) };
+    bytes.truncate(usize::try_from(len).ok()?);
+    Some(bytes)
+}
+
+/// Whether sysfs says within so many milliseconds that a file has changed since
+/// it was read.
+pub fn poll_sysfs(file: &File, limit: u32) -> Result<bool, Errno> {
+    let mut poll = libc::pollfd {
+        fd: file.as_raw_fd(),
+        events: libc::POLLPRI,
+        revents: 0,
+    };
+    let limit = i32::try_from(limit).unwrap_or(i32::MAX);
+    // SAFETY: the structure lives until it returns.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, limit) };
+    Ok(Errno::result(ready)? == 1 && poll.revents & libc::POLLPRI != 0)
+}
