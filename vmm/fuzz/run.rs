@@ -15,6 +15,7 @@ use apvmm::exits::{Exit, Instruction, Reg, decode};
 use apvmm::instruction::{Access, Effect, Processor, execute};
 use apvmm::report::EventLog;
 use apvmm::shared::Devices;
+use fuzz_input::Choices;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 /// Smaller than any machine has, so that more addresses are outside.
@@ -88,35 +89,13 @@ pub fn devices() -> Devices {
     Devices::new(memory, Sclp::new(RAM, CPUS, console), EventLog::none())
 }
 
-/// Bytes as a source of choices; zeros when they run out.
-pub struct Choices<'a>(pub &'a [u8]);
-
-impl<'a> Choices<'a> {
-    fn byte(&mut self) -> u8 {
-        let (&first, rest) = self.0.split_first().unwrap_or((&0, &[]));
-        self.0 = rest;
-        first
-    }
-
-    fn word(&mut self) -> u64 {
-        (0..8).fold(0, |word, _| word << 8 | u64::from(self.byte()))
-    }
-
-    fn bytes(&mut self) -> &'a [u8] {
-        let len = usize::from(self.byte()) << 4 | usize::from(self.byte() & 15);
-        let (bytes, rest) = self.0.split_at(len.min(self.0.len()));
-        self.0 = rest;
-        bytes
-    }
-
-    /// Often an address where something can be.
-    fn address(&mut self) -> u64 {
-        match self.byte() % 4 {
-            0 => self.word(),
-            1 => RAM - u64::from(self.byte()),
-            2 => u64::from(self.byte()) << 12,
-            _ => u64::from(self.byte()) << 12 | u64::from(self.byte() & 0xf8) << 3,
-        }
+/// Often an address where something can be.
+fn address(choices: &mut Choices<'_>) -> u64 {
+    match choices.byte() % 4 {
+        0 => choices.word(),
+        1 => RAM - u64::from(choices.byte()),
+        2 => u64::from(choices.byte()) << 12,
+        _ => u64::from(choices.byte()) << 12 | u64::from(choices.byte() & 0xf8) << 3,
     }
 }
 
@@ -142,13 +121,13 @@ pub fn instructions(data: &[u8]) {
     ];
     let devices = devices();
     let mut cpu = FakeCpu::new(&devices);
-    let mut choices = Choices(data);
-    while !choices.0.is_empty() {
+    let mut choices = Choices::new(data);
+    while !choices.is_empty() {
         match choices.byte() % 8 {
             0 => cpu.gprs[usize::from(choices.byte() & 15)] = choices.word(),
-            1 => cpu.gprs[usize::from(choices.byte() & 15)] = choices.address(),
+            1 => cpu.gprs[usize::from(choices.byte() & 15)] = address(&mut choices),
             2 => {
-                let at = GuestAddress(choices.address());
+                let at = GuestAddress(address(&mut choices));
                 // most of it may be outside
                 let _ = devices.memory.write(choices.bytes(), at);
             }
@@ -187,17 +166,17 @@ pub fn sclp(data: &[u8]) {
     ];
     let devices = devices();
     let mut cpu = FakeCpu::new(&devices);
-    let mut choices = Choices(data);
+    let mut choices = Choices::new(data);
     let call = Instruction::ServiceCall {
         command: Reg::new(1),
         sccb: Reg::new(2),
     };
-    while !choices.0.is_empty() {
+    while !choices.is_empty() {
         cpu.gprs[1] = match choices.byte() {
             255 => choices.word(),
             kind => COMMANDS[usize::from(kind % 8)],
         };
-        cpu.gprs[2] = choices.address();
+        cpu.gprs[2] = address(&mut choices);
         let block = choices.bytes();
         let _ = devices.memory.write(block, GuestAddress(cpu.gprs[2]));
         if choices.byte() & 1 == 1 {
@@ -213,9 +192,9 @@ pub fn sclp(data: &[u8]) {
 pub fn chsc(data: &[u8]) {
     let devices = devices();
     let mut cpu = FakeCpu::new(&devices);
-    let mut choices = Choices(data);
-    while !choices.0.is_empty() {
-        cpu.gprs[1] = choices.address();
+    let mut choices = Choices::new(data);
+    while !choices.is_empty() {
+        cpu.gprs[1] = address(&mut choices);
         let _ = devices
             .memory
             .write(choices.bytes(), GuestAddress(cpu.gprs[1]));
@@ -239,14 +218,14 @@ pub fn diagnose(data: &[u8]) {
     const CODES: [u64; 4] = [0x308, 0x500, 0x288, 0x44];
     let devices = devices();
     let mut cpu = FakeCpu::new(&devices);
-    let mut choices = Choices(data);
-    while !choices.0.is_empty() {
+    let mut choices = Choices::new(data);
+    while !choices.is_empty() {
         for register in [1, 2, 3, 4, 5] {
             cpu.gprs[register] = match choices.byte() {
                 value @ 0..=15 => value.into(),
                 16 => 0x4150_0001,
                 17 => 0x4150_0002,
-                18..=127 => choices.address(),
+                18..=127 => address(&mut choices),
                 _ => choices.word(),
             };
         }
@@ -262,7 +241,7 @@ pub fn diagnose(data: &[u8]) {
 
 /// A kernel image and perhaps a RAM disk.
 pub fn images(data: &[u8]) {
-    let mut choices = Choices(data);
+    let mut choices = Choices::new(data);
     let initrd = choices.byte();
     let cmdline = "x".repeat(usize::from(choices.byte()) << 4);
     let mut disk = Cursor::new(vec![0_u8; usize::from(initrd) << 13]);
@@ -270,10 +249,10 @@ pub fn images(data: &[u8]) {
         // far in: where Linux has its magic
         0 => {
             let mut image = vec![0; 0x1_0000];
-            image.extend_from_slice(choices.0);
+            image.extend_from_slice(choices.rest());
             image
         }
-        _ => choices.0.to_vec(),
+        _ => choices.rest().to_vec(),
     };
     if choices.byte() & 1 == 1 {
         // any size, as of a file with a hole

@@ -1,28 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Hostile guests: the corpus of the fuzz targets, and random bytes.
 
-use std::fs;
-use std::path::Path;
-
 use proptest::prelude::*;
 
 #[path = "../fuzz/run.rs"]
 mod run;
 
 fn corpus(target: &str, run: fn(&[u8])) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(target);
-    let mut files: Vec<_> = fs::read_dir(dir)
-        .unwrap()
-        .map(|f| f.unwrap().path())
-        .collect();
-    files.sort();
-    assert!(!files.is_empty());
-    for file in files {
-        eprintln!("{}", file.display());
-        run(&fs::read(&file).unwrap());
-    }
+    fuzz_input::run_corpus(env!("CARGO_MANIFEST_DIR"), target, run);
 }
 
 #[test]
@@ -57,10 +42,14 @@ fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
 /// Images of the corpus with a few bytes changed, so that they get past the
 /// first checks.
 fn almost_sound_image() -> impl Strategy<Value = Vec<u8>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/images");
-    let images = ["elf", "linux"].map(|name| fs::read(dir.join(name)).unwrap());
+    let files = fuzz_input::corpus(env!("CARGO_MANIFEST_DIR"), "images").into_iter();
+    let images: Vec<_> = files
+        .filter(|(path, _)| path.ends_with("elf") || path.ends_with("linux"))
+        .map(|(_, bytes)| bytes)
+        .collect();
+    assert_eq!(images.len(), 2);
     let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
-    (prop::sample::select(images.to_vec()), changes).prop_map(|(mut image, changes)| {
+    (prop::sample::select(images), changes).prop_map(|(mut image, changes)| {
         for (at, byte) in changes {
             // headers are what decides
             let at = at.index(image.len().min(200));

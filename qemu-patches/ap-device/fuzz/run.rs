@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ap_arch::*;
 use ap_device::*;
+use fuzz_input::Choices;
 
 /// The first byte selects a mode, the rest is a request.
 pub fn message(data: &[u8]) {
@@ -49,71 +50,56 @@ pub fn message(data: &[u8]) {
     }
 }
 
-/// Bytes as a source of choices; zeros when they run out.
-struct Choices<'a>(&'a [u8]);
+fn mask(choices: &mut Choices<'_>) -> [u8; 32] {
+    let fill = choices.byte();
+    let mut mask = [fill; 32];
+    mask[usize::from(choices.byte()) % 32] = choices.byte();
+    mask
+}
 
-impl Choices<'_> {
-    fn byte(&mut self) -> u8 {
-        let (&first, rest) = self.0.split_first().unwrap_or((&0, &[]));
-        self.0 = rest;
-        first
-    }
-
-    fn word(&mut self) -> u64 {
-        (0..8).fold(0, |word, _| word << 8 | u64::from(self.byte()))
-    }
-
-    fn mask(&mut self) -> [u8; 32] {
-        let fill = self.byte();
-        let mut mask = [fill; 32];
-        mask[usize::from(self.byte()) % 32] = self.byte();
-        mask
-    }
-
-    /// Any register, or often one that names a queue there is.
-    fn gr0(&mut self) -> u64 {
-        match self.byte() % 4 {
-            0 => self.word(),
-            _ => {
-                let high = u64::from(self.byte()) << 24 | u64::from(self.byte() & 0xc0) << 16;
-                high | u64::from(self.byte() % 4) << 8 | u64::from(self.byte() % 4)
-            }
+/// Any register, or often one that names a queue there is.
+fn gr0(choices: &mut Choices<'_>) -> u64 {
+    match choices.byte() % 4 {
+        0 => choices.word(),
+        _ => {
+            let high = u64::from(choices.byte()) << 24 | u64::from(choices.byte() & 0xc0) << 16;
+            high | u64::from(choices.byte() % 4) << 8 | u64::from(choices.byte() % 4)
         }
     }
+}
 
-    fn context(&mut self, now: Ns) -> Context {
-        let facilities = self.byte();
-        let host = Context {
-            facilities: Facilities {
-                qci: facilities & 1 == 0,
-                apft: facilities & 2 == 0,
-                aqic: facilities & 4 == 0,
-            },
-            ..Context::host(now)
-        };
-        if facilities & 8 == 0 {
-            return host;
-        }
-        let guest = Guest {
-            sd: 0x1000,
-            crycbd: Crycbd(self.byte().into()),
-            nested: facilities & 16 != 0,
-            matrix: Matrix {
-                apm: Apm::from_bytes(self.mask()),
-                aqm: Aqm::from_bytes(self.mask()),
-                adm: Adm::from_bytes(self.mask()),
-            },
-        };
-        Context {
-            issuer: Issuer::Guest(guest),
-            ..host
-        }
+fn context(choices: &mut Choices<'_>, now: Ns) -> Context {
+    let facilities = choices.byte();
+    let host = Context {
+        facilities: Facilities {
+            qci: facilities & 1 == 0,
+            apft: facilities & 2 == 0,
+            aqic: facilities & 4 == 0,
+        },
+        ..Context::host(now)
+    };
+    if facilities & 8 == 0 {
+        return host;
+    }
+    let guest = Guest {
+        sd: 0x1000,
+        crycbd: Crycbd(choices.byte().into()),
+        nested: facilities & 16 != 0,
+        matrix: Matrix {
+            apm: Apm::from_bytes(mask(choices)),
+            aqm: Aqm::from_bytes(mask(choices)),
+            adm: Adm::from_bytes(mask(choices)),
+        },
+    };
+    Context {
+        issuer: Issuer::Guest(guest),
+        ..host
     }
 }
 
 /// Instructions by anyone, with time passing and changes in between.
 pub fn instructions(data: &[u8]) {
-    let mut choices = Choices(data);
+    let mut choices = Choices::new(data);
     let mut ap = Ap::new(0);
     let mut now = Ns(0);
     for apid in 0..3 {
@@ -123,7 +109,7 @@ pub fn instructions(data: &[u8]) {
     }
     ap.set_domains(now, Aqm::from_first_16(0xe000), Adm::EMPTY)
         .unwrap();
-    while !choices.0.is_empty() {
+    while !choices.is_empty() {
         step(&mut ap, &mut now, &mut choices);
         check(&mut ap, now);
     }
@@ -137,13 +123,13 @@ fn step(ap: &mut Ap, now: &mut Ns, choices: &mut Choices<'_>) {
     let apid = Apid::new(choices.byte() % 4);
     match choices.byte() % 16 {
         0..=4 => {
-            let ctx = choices.context(*now);
-            let (gr0, gr1, gr2) = (choices.gr0(), choices.word(), choices.word());
+            let ctx = context(choices, *now);
+            let (gr0, gr1, gr2) = (gr0(choices), choices.word(), choices.word());
             sound(ap.pqap(&ctx, gr0, gr1, gr2));
         }
         5..=7 => {
-            let ctx = choices.context(*now);
-            let gr0 = choices.gr0();
+            let ctx = context(choices, *now);
+            let gr0 = gr0(choices);
             let length = match choices.byte() {
                 255 => choices.word(),
                 length => length.into(),
@@ -157,8 +143,8 @@ fn step(ap: &mut Ap, now: &mut Ns, choices: &mut Choices<'_>) {
             assert!(moved == 0 || moved == bytes.len());
         }
         8..=10 => {
-            let ctx = choices.context(*now);
-            let (gr0, length) = (choices.gr0(), choices.byte().into());
+            let ctx = context(choices, *now);
+            let (gr0, length) = (gr0(choices), choices.byte().into());
             let peeked = ap.dqap_peek(&ctx, gr0, length).len();
             assert!(peeked as u64 <= length);
             let moved = sound(ap.dqap(&ctx, gr0, length));
@@ -179,14 +165,14 @@ fn step(ap: &mut Ap, now: &mut Ns, choices: &mut Choices<'_>) {
             };
         }
         14 => {
-            let aqm = Aqm::from_bytes(choices.mask());
+            let aqm = Aqm::from_bytes(mask(choices));
             ap.set_domains(*now, aqm, Adm::EMPTY).unwrap();
         }
         _ => match choices.byte() % 3 {
             0 => ap.reset(*now, ResetKind::Subsystem),
             1 => ap.reset(*now, ResetKind::PowerOn),
             _ => {
-                let text = String::from_utf8_lossy(choices.0).into_owned();
+                let text = String::from_utf8_lossy(choices.rest()).into_owned();
                 if let Ok(faults) = topology::Topology::parse_faults(&text) {
                     for fault in faults {
                         ap.inject(fault);

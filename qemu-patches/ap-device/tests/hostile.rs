@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Hostile programs: the corpus of the fuzz targets, and random bytes.
 
-use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
@@ -10,19 +9,7 @@ use proptest::prelude::*;
 mod run;
 
 fn corpus(target: &str, run: fn(&[u8])) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fuzz/corpus")
-        .join(target);
-    let mut files: Vec<_> = fs::read_dir(dir)
-        .unwrap()
-        .map(|f| f.unwrap().path())
-        .collect();
-    files.sort();
-    assert!(!files.is_empty());
-    for file in files {
-        eprintln!("{}", file.display());
-        run(&fs::read(&file).unwrap());
-    }
+    fuzz_input::run_corpus(env!("CARGO_MANIFEST_DIR"), target, run);
 }
 
 #[test]
@@ -55,17 +42,15 @@ fn type50() -> impl Strategy<Value = Vec<u8>> {
 /// Requests of the corpus with a few bytes changed, so that they get past the
 /// first checks.
 fn almost_sound() -> impl Strategy<Value = Vec<u8>> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/messages");
-    let mut files: Vec<_> = fs::read_dir(dir)
-        .unwrap()
-        .map(|f| f.unwrap().path())
-        .filter(|path| {
-            let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            name.starts_with("cca-") || name.starts_with("ep11-")
-        })
-        .map(|path| fs::read(path).unwrap())
+    let sound = |path: &Path| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.starts_with("cca-") || name.starts_with("ep11-")
+    };
+    let files = fuzz_input::corpus(env!("CARGO_MANIFEST_DIR"), "messages").into_iter();
+    let files: Vec<_> = files
+        .filter(|(path, _)| sound(path))
+        .map(|(_, bytes)| bytes)
         .collect();
-    files.sort();
     assert!(files.len() >= 6);
     let changes = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
     (prop::sample::select(files), changes).prop_map(|(mut message, changes)| {
