@@ -34,8 +34,8 @@ unsafe_places() {
   local allowed='^(hostdrv/abi/|vmm/src/kvm/|vmm/kvm-bindings/|qemu-patches/ap-device/(src/ffi/|tests/ffi\.rs)'
   # The filter of system calls, which no crate installs on this architecture.
   allowed+='|vmm/src/sandbox/install\.rs'
-  # The probe's start is called from assembly; SIE tests are bare metal too.
-  allowed+='|guest-tests/probes/src/bin/probe/(insn|main)\.rs|guest-tests/sie/'
+  # The probes' starts are called from assembly; SIE tests are bare metal too.
+  allowed+='|guest-tests/probes/src/bin/(probe/insn|cpus/cpu|cpus/state)\.rs|guest-tests/sie/'
   # Wrong VFIO calls made on purpose, which no crate offers; ioctls of zcrypt
   # with pointers in them; fork.
   allowed+='|guest-tests/agent/src/bin/(vfio-client/sys|zcrypt/ioctl|workload)\.rs)'

@@ -16,11 +16,11 @@ export RUSTC_BOOTSTRAP=1
 cargo_build "agent, programs for L1 and L2, apvmm" --release -Zbuild-std=std,panic_abort --target $HOSTED \
   --target-dir "$OUTPUT/build/s390x" -p l1-agent -p apvmm -p ap-probe
 
-# Bare metal, which needs core alone: the probe, and the host that tests SIE.
+# Bare metal, which needs core alone.
 CARGO_TARGET_DIR=$OUTPUT/build/s390x "$ROOT/guest-tests/bare-metal/build.sh"
 
 # What the agent mounts as /mnt/host in L1.
 mkdir -p "$OUTPUT/s390x" "$OUTPUT/share"
 rsync -c "$OUTPUT/build/s390x/$HOSTED/release/"{l1-agent,linux-probe} "$OUTPUT/s390x/"
 rsync -c "$OUTPUT/build/s390x/$HOSTED/release/"{apvmm,confined,host-io,vfio-client,workload,zcrypt} \
-  "$OUTPUT/build/s390x/s390x-unknown-none-softfloat/release/"{probe,sie-host} "$OUTPUT/share/"
+  "$OUTPUT/build/s390x/s390x-unknown-none-softfloat/release/"{probe,cpus,sie-host} "$OUTPUT/share/"

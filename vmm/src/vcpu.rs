@@ -24,6 +24,11 @@ use crate::sigp::{Answer, Mode, Reset, Task};
 const RESTART_OLD_PSW: u64 = 0x120;
 const RESTART_NEW_PSW: u64 = 0x1a0;
 
+/// Where a CPU that stops stores its status, if it is to.
+const ASSIGNED_STATUS: u64 = 0x1200;
+/// The prefix in a status.
+const STATUS_PREFIX: u64 = 0x118;
+
 /// A CPU in its loop.
 pub struct CpuLoop {
     index: usize,
@@ -175,6 +180,9 @@ impl Cpu for Own {
                 if store || mode == Mode::Operating {
                     self.vcpu.inject_stop(store)?;
                 }
+                if store && mode != Mode::Operating {
+                    self.store_prefix(ASSIGNED_STATUS);
+                }
             }
             Task::Reset(kind) => {
                 self.vcpu.set_operating(false)?;
@@ -185,7 +193,10 @@ impl Cpu for Own {
                 }
             }
             Task::SetPrefix(address) => self.vcpu.set_prefix(address),
-            Task::StoreStatus(address) => self.vcpu.store_status(address)?,
+            Task::StoreStatus(address) => {
+                self.vcpu.store_status(address)?;
+                self.store_prefix(address);
+            }
             Task::StoreAdditionalStatus(address) => return Ok(self.store_vectors(address)),
         }
         Ok(Answer::Accepted)
@@ -219,6 +230,16 @@ impl Own {
             Err(error) => tracing::warn!(%error, "no restart PSW at prefix {prefix:#x}"),
         }
         self.vcpu.set_operating(true)
+    }
+
+    /// Corrects a status: KVM knows of a new prefix only when the CPU runs.
+    fn store_prefix(&mut self, status: u64) {
+        // a prefix has 31 bits
+        let prefix = (self.vcpu.prefix() as u32).to_be_bytes();
+        let memory = &self.shared.devices.memory;
+        if let Err(error) = memory.write_slice(&prefix, GuestAddress(status + STATUS_PREFIX)) {
+            tracing::warn!(%error, "no storage for a status at {status:#x}");
+        }
     }
 
     fn store_vectors(&mut self, address: u64) -> Answer {

@@ -76,9 +76,40 @@ fn two_cpus_come_and_go() {
 
 #[test]
 #[ignore = "nightly: more of the same"]
-fn four_and_eight_cpus_come_and_go() {
+fn four_cpus_come_and_go() {
     cpus_come_and_go("vmm-4-cpus", 4, 50);
+}
+
+#[test]
+#[ignore = "nightly: more of the same"]
+fn eight_cpus_come_and_go() {
     cpus_come_and_go("vmm-8-cpus", 8, 20);
+}
+
+/// A bare-metal guest tells what SIGP's orders and the resets by DIAGNOSE 0x308
+/// do to its CPUs.
+#[test]
+fn orders_and_resets_do_to_cpus_what_they_should() {
+    let machine = boot("vmm-orders", false);
+    let options = [
+        "--kernel",
+        "/mnt/host/cpus",
+        "--memory",
+        "64M",
+        "--cpus",
+        "2",
+    ];
+    let vm = Vm::start(&machine, "orders", &[], &options);
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(0), "{output}");
+    assert!(!output.contains("not ok"), "{output}");
+    let last = output.lines().filter(|line| line.starts_with("ok ")).last();
+    assert_eq!(
+        last.map(str::trim),
+        Some("ok 16 load: the other CPU is stopped"),
+        "{output}"
+    );
+    machine.shutdown().unwrap();
 }
 
 /// A crash on one CPU of several ends the machine and is told as a crash.
