@@ -19,6 +19,8 @@ DEFECT_STEP := module-defect=scripts/module.sh\ release\ vfio_ap_never_publishes
 ROOT_STEP := "l1-root=scripts/l1-root.sh s390-tools mdevctl openssl kmod qemu-system-s390x linux-image-s390x"
 # Debian's newest QEMU, which tells guests of changes of their AP configuration.
 NEWEST_STEP := l1-root-sid=env\ SUITE=sid\ scripts/l1-root.sh\ qemu-system-s390x
+# Debian's kernels with their modules, for guests of run-guest.
+KERNELS_STEP := guest-kernels=scripts/guest-kernels.sh
 
 .PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug l1-debian \
 	l1-shell l1-run l1-root run-guest test check bench nightly kvm-selftests clean
@@ -38,7 +40,7 @@ check: ## format, lints, scripts, licences, documentation's folder map
 	@scripts/check.sh
 
 bench: ## measured figures, side by side, into target/bench.json
-	@$(STEPS) $(ALL_STEPS) $(ROOT_STEP) qemu-stock=scripts/qemu.sh\ stock
+	@$(STEPS) $(ALL_STEPS) $(ROOT_STEP) $(NEWEST_STEP) qemu-stock=scripts/qemu.sh\ stock
 	@target/debug/l1 bench-boot
 	@target/debug/l1 bench-sie
 	@target/debug/run-guest --bench 3
@@ -49,7 +51,7 @@ bench: ## measured figures, side by side, into target/bench.json
 
 nightly: ## test, and what needs more: debug kernel, Debian's kernel and tools, KVM selftests
 	@$(STEPS) $(ALL_STEPS) $(DEFECT_STEP) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
-	  module-debug=scripts/module.sh\ debug kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP) $(NEWEST_STEP)
+	  module-debug=scripts/module.sh\ debug kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP) $(NEWEST_STEP) $(KERNELS_STEP)
 	@NIGHTLY=1 scripts/test.sh
 	@scripts/loom.sh
 	@scripts/mutants.sh

@@ -53,3 +53,26 @@ private_apt() {
   private_apt_ready
   "apt-$1" -c "$CACHE/apt/apt.conf" "${@:2}"
 }
+
+# debian_kernel SERIES: the packages of the newest kernel of that series that
+# was downloaded; if there is none, of Debian's newest. Image and modules are
+# in one package, or in one each that the image's needs.
+debian_kernel() {
+  local release tmp known
+  if [ -z "$(kernel_packages "$1")" ]; then
+    known=$(private_apt cache search --names-only "^linux-(image|binary|modules)-${1//./\\.}\..*-s390x\$" | cut -d' ' -f1)
+    release=$(sed -n 's/^linux-image-//p' <<<"$known" | sort -V | tail -n 1)
+    [ -n "$release" ] || die "Debian's mirror has no linux-image-$1 for s390x"
+    tmp=$(mktemp -d "$DL/.linux.XXXXXX")
+    # shellcheck disable=SC2046 # a list of names
+    (cd "$tmp" && private_apt get download $(grep -E "^linux-[a-z]+-${release//+/\\+}\$" <<<"$known") >&2) ||
+      die "Debian's linux-image-$release cannot be downloaded"
+    mv "$tmp"/*.deb "$DL/" && rmdir "$tmp"
+  fi
+  kernel_packages "$1"
+}
+kernel_packages() {
+  local image
+  image=$(find "$DL" -maxdepth 1 -name "linux-image-$1.*_s390x.deb" | sort -V | tail -n 1)
+  [ -z "$image" ] || ls "$DL"/linux-{image,binary,modules}"${image#"$DL"/linux-image}" 2>/dev/null || true
+}

@@ -14,24 +14,16 @@ MODULES=(zcrypt_cex4 9p 9pnet_virtio overlay)
 OUT=$OUTPUT/kernels/debian
 BASE=$OUTPUT/kernels/initramfs-release
 
-newest() { find "$DL" -maxdepth 1 -name "linux-image-$SERIES.*_s390x.deb" | sort -V | tail -n 1; }
-if [ -z "$(newest)" ]; then
-  package=$(private_apt cache search --names-only "^linux-image-$SERIES\..*-s390x\$" |
-    cut -d' ' -f1 | sort -V | tail -n 1)
-  [ -n "$package" ] || die "Debian's mirror has no linux-image-$SERIES for s390x"
-  tmp=$(mktemp -d "$DL/.linux.XXXXXX")
-  (cd "$tmp" && private_apt get download "$package")
-  mv "$tmp"/*.deb "$DL/" && rmdir "$tmp"
-fi
-DEB=$(newest)
+FOUND=$(debian_kernel $SERIES)
+mapfile -t DEBS <<<"$FOUND"
 
-KEY=$(cat "$DEB" "$BASE" "$ROOT/scripts/debian-kernel.sh" | sha256sum)
+KEY=$(cat "${DEBS[@]}" "$BASE" "$ROOT/scripts/debian-kernel.sh" | sha256sum)
 if up_to_date "$OUT/.key" "$KEY"; then
   say "up to date: target/kernels/debian"
   exit
 fi
 rm -rf "$OUT" && mkdir -p "$OUT/root/lib"
-dpkg-deb -x "$DEB" "$OUT/root"
+for deb in "${DEBS[@]}"; do dpkg-deb -x "$deb" "$OUT/root"; done
 mv "$OUT"/root/boot/vmlinuz-* "$OUT/vmlinuz"
 mv "$OUT"/root/usr/lib/modules "$OUT/root/lib/"
 RELEASE=$(ls "$OUT/root/lib/modules")

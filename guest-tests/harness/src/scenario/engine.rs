@@ -5,8 +5,9 @@
 use super::check::{Finding, Look, driver_paths, findings};
 use super::file::{Scenario, Step};
 use super::grammar::{Action, Expect, Never, Only};
+use super::kernel::{Kernels, kernels};
 use super::operator::Operator;
-use super::perform::{Actor, kernels};
+use super::perform::Actor;
 use super::report::{Report, ScenarioReport, StepReport};
 use super::stage::Stage;
 use crate::config::{Config, Driver};
@@ -109,10 +110,13 @@ fn run_one(
     options: &Options,
     ktap: &mut Ktap,
 ) -> Result<ScenarioReport, Error> {
-    let kernels = kernels(stage, scenario, options.guest.as_deref())?;
+    let Kernels { by_guest, notes } = kernels(stage, scenario, options.guest.as_deref())?;
+    for note in &notes {
+        ktap.note(note);
+    }
     let mut actor = Actor {
         scenario,
-        kernels,
+        kernels: by_guest,
         operator,
     };
     actor.prepare(stage)?;

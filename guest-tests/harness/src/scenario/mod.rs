@@ -13,6 +13,7 @@ mod check;
 mod engine;
 mod file;
 mod grammar;
+mod kernel;
 mod operator;
 mod perform;
 mod report;

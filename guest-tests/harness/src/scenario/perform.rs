@@ -14,7 +14,6 @@ use ap_arch::{Adm, Apid, Apm, Aqm, Mask, MaskSpace};
 use ap_probe::command::Request;
 use l1_protocol::Exit;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 const BUS: &str = "/sys/bus/ap";
@@ -169,37 +168,6 @@ impl Actor<'_> {
         stage.start_guest(name, &argv);
         is_up(stage, name)
     }
-}
-
-/// Kernels of the guests; a file of the build machine is brought into L1.
-///
-/// # Errors
-/// When such a file cannot be read, or the machine fails.
-pub fn kernels(
-    stage: &Stage<'_>,
-    scenario: &Scenario,
-    instead: Option<&str>,
-) -> Result<BTreeMap<String, Kernel>, Error> {
-    let mut kernels = BTreeMap::new();
-    for guest in &scenario.guests {
-        let folder = scenario.file.parent().unwrap_or(Path::new(""));
-        let kernel = match (instead.unwrap_or(&guest.kind), instead) {
-            ("probe", _) => Kernel::Probe,
-            ("linux", _) => Kernel::Linux,
-            (path, Some(_)) => bring(stage, Path::new(path))?,
-            (path, None) => bring(stage, &folder.join(path))?,
-        };
-        kernels.insert(guest.id.to_string(), kernel);
-    }
-    Ok(kernels)
-}
-
-fn bring(stage: &Stage<'_>, file: &Path) -> Result<Kernel, Error> {
-    let content = std::fs::read(file).map_err(Error::host(file.display().to_string()))?;
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let path = format!("/tmp/kernel-{name}");
-    stage.machine.write_file(&path, 0o644, &content)?;
-    Ok(Kernel::File(path))
 }
 
 /// What must not be refused.

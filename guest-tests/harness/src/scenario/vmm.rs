@@ -9,6 +9,8 @@ use l1_protocol::Exit;
 use serde_json::{Value, json};
 
 const APVMM: &str = "/mnt/host/apvmm";
+/// The RAM disk with the Linux probe.
+pub const RAM_DISK: &str = "/mnt/host/guest-initramfs";
 
 /// What runs in a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +19,13 @@ pub enum Kernel {
     Probe,
     /// Our small Linux, with the Linux probe as its init.
     Linux,
-    /// A kernel file of L1, with the same RAM disk.
-    File(String),
+    /// A kernel of a user's own, both files of L1.
+    File {
+        /// The image.
+        path: String,
+        /// The same RAM disk, perhaps with modules.
+        ram_disk: String,
+    },
 }
 
 impl Kernel {
@@ -29,14 +36,13 @@ impl Kernel {
 
     /// Kernel, RAM disk and command line.
     fn parts(&self) -> (&str, Option<&str>, &str) {
-        const DISK: Option<&str> = Some("/mnt/host/guest-initramfs");
         // A kernel's own lines would run into those of the probe.
         const QUIET: &str = "quiet loglevel=3 commands=on";
         match self {
             // What a guest has is what the scenario did to it: no resets here.
             Self::Probe => ("/mnt/host/probe", None, "crypto=off commands=on"),
-            Self::Linux => ("/mnt/host/guest-kernel", DISK, QUIET),
-            Self::File(path) => (path, DISK, QUIET),
+            Self::Linux => ("/mnt/host/guest-kernel", Some(RAM_DISK), QUIET),
+            Self::File { path, ram_disk } => (path, Some(ram_disk), QUIET),
         }
     }
 }
@@ -48,7 +54,8 @@ fn socket(guest: &str) -> String {
 /// The command that runs a guest; `mdev` is the folder of its device.
 pub fn command(guest: &GuestEntry, kernel: &Kernel, mdev: Option<&str>) -> Vec<String> {
     let (file, disk, line) = kernel.parts();
-    let mut argv = vec![APVMM.to_owned(), "run".to_owned()];
+    // A guest that reboots unasked has crashed, so that ends it.
+    let mut argv = [APVMM, "run", "--no-reboot"].map(str::to_owned).to_vec();
     let mut option = |name: &str, value: &str| {
         argv.extend([format!("--{name}"), value.to_owned()]);
     };

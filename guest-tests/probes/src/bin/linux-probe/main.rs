@@ -53,6 +53,7 @@ fn main() {
 fn run() -> io::Result<()> {
     system::mount_all()?;
     system::raw_console();
+    system::load_modules()?;
     let line = std::fs::read_to_string("/proc/cmdline")?;
     let options = own_words(&line);
     let events = Uevents::open()?;

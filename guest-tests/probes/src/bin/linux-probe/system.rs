@@ -2,12 +2,14 @@
 //! What an init program does: file systems, the console, uevents, the end.
 
 use crate::report::Report;
+use nix::kmod::init_module;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, socket,
 };
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -30,6 +32,29 @@ pub fn mount_all() -> io::Result<()> {
         {
             return Err(io::Error::other(format!("mounting {target}: {e}")));
         }
+    }
+    Ok(())
+}
+
+/// Loads the modules that the RAM disk has, in the order of their names.
+///
+/// # Errors
+/// Which one the kernel refuses.
+pub fn load_modules() -> io::Result<()> {
+    const FOLDER: &str = "/modules";
+    let mut files = match fs::read_dir(FOLDER) {
+        Ok(entries) => entries
+            .map(|entry| Ok(entry?.path()))
+            .collect::<io::Result<Vec<_>>>()?,
+        // A kernel that has all built in brings none.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    files.sort();
+    for file in files {
+        let refused = |e: io::Error| io::Error::other(format!("module {}: {e}", file.display()));
+        let module = fs::read(&file).map_err(refused)?;
+        init_module(&module, c"").map_err(|e| refused(e.into()))?;
     }
     Ok(())
 }
