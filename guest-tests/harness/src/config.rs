@@ -78,6 +78,11 @@ pub struct Config {
     /// Let a nanosecond of the machine's time be one instruction, on one CPU at
     /// a time, so that times are counts of instructions.
     pub icount: bool,
+    /// Further options of QEMU.
+    pub options: Vec<String>,
+    /// Go on with the machine whose migration stream is in this file. It must
+    /// have been made with the same options, and its agent be idle.
+    pub incoming: Option<PathBuf>,
     /// Wait for a debugger before the first instruction.
     pub gdb: bool,
     /// The QEMU binary, when it is not ours.
@@ -107,6 +112,8 @@ impl Config {
             root: None,
             disk_mib: None,
             icount: false,
+            options: Vec::new(),
+            incoming: None,
             gdb: set("GDB").is_some(),
             qemu: set("QEMU").map(PathBuf::from),
             boot_limit: Duration::from_secs(300),

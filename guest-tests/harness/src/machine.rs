@@ -98,7 +98,11 @@ impl Machine {
         } else {
             config.boot_limit
         };
-        machine.kernel = machine.wait_ready(limit)?;
+        machine.kernel = match &config.incoming {
+            None => machine.wait_ready(limit)?,
+            // Its agent has said so to whom it was started by.
+            Some(_) => machine.shell("uname -r", limit)?.stdout.trim().to_owned(),
+        };
         if config.disk_mib.is_some() {
             // QEMU has it open; so it goes with QEMU, however that ends.
             let file = disk_file(&machine.logs);

@@ -106,6 +106,10 @@ pub(crate) fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Chil
     if config.icount {
         qemu.args(["-icount", "shift=0,sleep=off"]);
     }
+    qemu.args(&config.options);
+    if let Some(stream) = &config.incoming {
+        qemu.args(["-incoming", &format!("file:{}", path(stream))]);
+    }
     qemu.arg("-kernel")
         .arg(config.kernel()?)
         .arg("-initrd")

@@ -7,6 +7,7 @@
     .set    PGM_CODE, 0x8e
     .set    PGM_OLD_ADDRESS, 0x158
     .set    SVC_NEW, 0x1c0
+    .set    LOWCORE_CODE, 0x300     # unused, and not protected
     .set    EXT_OLD_ADDRESS, 0x138
 
     .text
@@ -108,12 +109,44 @@ sckpf_probe:
     lghi    %r0, -1
     lghi    %r3, 1
     j       1f
-1:  lghi    %r3, 2
+    .short  0                       # a branch to what follows ends no block
+1:  agr     %r3, %r3
     sckpf
 sckpf_exit:
     llgh    %r2, PGM_CODE
     sllg    %r3, %r3, 32
     ogr     %r2, %r3
+    j       probe_return
+
+# u64 lowcore_probe(): low-address protection, on a page with code. Calls
+# code in the lowcore three times: as it was stored, after a store into it, and
+# after one beside it; then stores into what is protected. Returns what the
+# calls returned, a byte each, in the upper word.
+    .globl  lowcore_probe
+lowcore_probe:
+    probe   lowcore_exit
+    larl    %r1, control_0_protect
+    lctlg   %c0, %c0, 0(%r1)
+    larl    %r1, lowcore_code
+    mvc     LOWCORE_CODE(6), 0(%r1)
+    lghi    %r3, LOWCORE_CODE
+    basr    %r14, %r3
+    lgr     %r4, %r2
+    mvi     LOWCORE_CODE + 3, 2
+    basr    %r14, %r3
+    sllg    %r4, %r4, 8
+    ogr     %r4, %r2
+    mvi     LOWCORE_CODE + 8, 3
+    basr    %r14, %r3
+    sllg    %r4, %r4, 8
+    ogr     %r4, %r2
+    mvi     0x1ff, 0
+lowcore_exit:
+    larl    %r1, control_0
+    lctlg   %c0, %c0, 0(%r1)
+    llgh    %r2, PGM_CODE
+    sllg    %r4, %r4, 32
+    ogr     %r2, %r4
     j       probe_return
 
 # void wait_external(): wait for one external interruption
@@ -156,6 +189,12 @@ new_psws:
     .quad   0x0002000180000000, 0x1f
 control_0:
     .quad   0x0ae0                  # service signal, clock comparator
+control_0_protect:
+    .quad   0x10000ae0              # and low-address protection
+lowcore_code:
+    lghi    %r2, 1
+    br      %r14
+    .balign 8
 never:
     .quad   -1                      # clock comparator
 probing:

@@ -14,14 +14,20 @@ pub const TESTS: &[Test] = &[
     ("host_cpu_timer", cpu_timer),
     ("host_early_exception", early_exception),
     ("host_registers_at_exception", registers_at_exception),
+    ("host_lowcore", lowcore),
 ];
 
+/// A millisecond in TOD and CPU timer units.
+const MILLISECOND: u64 = 4_096_000;
+
 fn cpu_timer(_: &mut Guest) -> Result<(), Failure> {
-    // a timer that has run out stays negative
-    let before = 1u64.wrapping_neg() << 20;
-    let after = insn::cpu_timer_after(before);
-    expect("negative", (after as i64) < 0, true)?;
-    expect("counts down", after <= before, true)
+    insn::set_cpu_timer(MILLISECOND);
+    let begin = insn::tod();
+    while insn::tod().wrapping_sub(begin) < 2 * MILLISECOND {}
+    let value = insn::cpu_timer() as i64;
+    expect("negative when it has run out", value < 0, true)?;
+    insn::set_cpu_timer(MILLISECOND.wrapping_neg());
+    expect("counts down", (insn::cpu_timer() as i64) < 0, true)
 }
 
 fn early_exception(_: &mut Guest) -> Result<(), Failure> {
@@ -35,4 +41,10 @@ fn registers_at_exception(_: &mut Guest) -> Result<(), Failure> {
     let (register, code) = insn::probe_sckpf();
     expect("interruption code", code, 6u64)?;
     expect("register", register, 2u64)
+}
+
+fn lowcore(_: &mut Guest) -> Result<(), Failure> {
+    let (calls, code) = insn::probe_lowcore();
+    expect("code in the lowcore", calls, 0x01_02_02u64)?;
+    expect("interruption code", code, 4u64)
 }

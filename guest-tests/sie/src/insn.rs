@@ -16,6 +16,7 @@ unsafe extern "C" {
     fn sie_probe(address: u64) -> u64;
     fn svc_probe(mask: u64) -> u64;
     fn sckpf_probe() -> u64;
+    fn lowcore_probe() -> u64;
     fn wait_external();
 }
 
@@ -96,14 +97,18 @@ pub fn run_at(sd: usize) -> u64 {
     unsafe { sie_run(sd, &raw mut regs) }
 }
 
-/// Sets the CPU timer and looks at it.
-pub fn cpu_timer_after(value: u64) -> u64 {
-    let mut timer = value;
-    // SAFETY: fetches 8 bytes from `timer`; its interruptions are disabled.
-    unsafe { asm!("spt 0({0})", in(reg_addr) &raw const timer, options(nostack)) }
-    // SAFETY: stores 8 bytes into `timer`.
-    unsafe { asm!("stpt 0({0})", in(reg_addr) &raw mut timer, options(nostack)) }
-    timer
+/// Sets the CPU timer.
+pub fn set_cpu_timer(value: u64) {
+    // SAFETY: fetches 8 bytes from `value`; interruptions by it are disabled.
+    unsafe { asm!("spt 0({0})", in(reg_addr) &raw const value, options(nostack)) }
+}
+
+/// The CPU timer.
+pub fn cpu_timer() -> u64 {
+    let mut value = 0u64;
+    // SAFETY: stores 8 bytes into `value`.
+    unsafe { asm!("stpt 0({0})", in(reg_addr) &raw mut value, options(nostack)) }
+    value
 }
 
 /// SIE at an address where no state description can be. Returns the program
@@ -127,6 +132,16 @@ pub fn probe_svc(mask: u64) -> u64 {
 pub fn probe_sckpf() -> (u64, u64) {
     // SAFETY: sckpf_probe expects the program interruption.
     let result = unsafe { sckpf_probe() };
+    (result >> 32, result & 0xffff)
+}
+
+/// Calls code in the lowcore: as it was stored, after a store into it, and
+/// after one beside it; then stores into what low-address protection covers.
+/// Returns what the calls returned, a byte each, and the interruption code.
+pub fn probe_lowcore() -> (u64, u64) {
+    // SAFETY: lowcore_probe expects the program interruption, and stores into
+    // a part of the lowcore that nothing else uses.
+    let result = unsafe { lowcore_probe() };
     (result >> 32, result & 0xffff)
 }
 
