@@ -101,8 +101,8 @@ svc_probe:
     svc     0
 
 # u64 sckpf_probe(): SCKPF with an operand that it refuses. Returns in the upper
-# word what a register has at the interruption that was set to 1, and to 2 in
-# the same translation block as the SCKPF.
+# word what a register has at the interruption that was set to 1, to 2 in the
+# same translation block as the SCKPF, and to 3 behind that.
     .globl  sckpf_probe
 sckpf_probe:
     probe   sckpf_exit
@@ -112,6 +112,7 @@ sckpf_probe:
     .short  0                       # a branch to what follows ends no block
 1:  agr     %r3, %r3
     sckpf
+    lghi    %r3, 3                  # or the block ends with what was set
 sckpf_exit:
     llgh    %r2, PGM_CODE
     sllg    %r3, %r3, 32
