@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The same steps on both drivers: what each guest's masks were on the way, and
+//! in which order each queue got its instructions, by the device model's log.
+//! TAPQ is left out: how often a driver looks is a matter of time.
+
+use crate::{
+    A, BIND, UNBIND, boot, client, done_to, mark, set, shell, until, wait_for, wait_for_card,
+};
+use harness::mdev::{Mdev, Resource, store};
+use harness::vfio::VfioClient;
+use harness::{Driver, Machine, qmp};
+
+const QUEUES: [&str; 2] = ["05.0004", "05.0005"];
+
+/// What may differ, as in docs/differences.md.
+struct Difference {
+    what: &'static str,
+    c: &'static str,
+    rust: &'static str,
+    reason: &'static str,
+}
+
+const ALLOWED: &[Difference] = &[
+    Difference {
+        what: "bind: 05.0004",
+        c: "",
+        rust: "zapq done",
+        reason: "a queue enters a guest only after a ZAPQ of the driver's own",
+    },
+    Difference {
+        what: "close: masks",
+        c: "cleared",
+        rust: "0x00,0x00,0x00",
+        reason: "at close the masks are written like any others",
+    },
+    Difference {
+        what: "unassign without a guest: 05.0005",
+        c: "zapq done",
+        rust: "",
+        reason: "a queue no guest has had since its reset is clean",
+    },
+];
+
+struct Bench<'a> {
+    machine: &'a Machine,
+    mdev: Mdev<'a>,
+    client: VfioClient<'a>,
+    lines: Vec<(String, String)>,
+}
+
+impl Bench<'_> {
+    /// Does something after which `guest_matrix` is as told, and notes what that
+    /// did to masks and queues.
+    fn step(&mut self, name: &str, guest: &[&str], act: impl FnOnce(&mut Self) -> String) {
+        let since = mark(self.machine);
+        let answer = act(self);
+        wait_for(&self.mdev, "guest_matrix", guest);
+        for queue in QUEUES {
+            until("every reset is over", || {
+                let done = done_to(self.machine, queue, since);
+                let count = |what: &str| {
+                    let good = |(op, rc): &&(String, u8)| op == what && *rc == 0;
+                    done.iter().filter(good).count()
+                };
+                count("zapq") <= count("reset-done")
+            });
+            let done = done_to(self.machine, queue, since);
+            let words = done.iter().map(|(op, rc)| match (op.as_str(), rc) {
+                ("reset-done", _) => "done".to_owned(),
+                (op, 0) => op.to_owned(),
+                (op, rc) => format!("{op}={rc:02x}"),
+            });
+            let words = words.collect::<Vec<_>>().join(" ");
+            self.lines.push((format!("{name}: {queue}"), words));
+        }
+        let masks = self.client.ask("masks").unwrap();
+        self.lines.push((format!("{name}: masks"), masks));
+        self.lines.push((format!("{name}: answer"), answer));
+    }
+
+    fn reset(&mut self) -> String {
+        self.client.ask("reset dev").unwrap()
+    }
+
+    fn change(&mut self, assign: bool, what: Resource, number: u8) -> String {
+        self.mdev.change(assign, what, number).unwrap();
+        "ok".to_owned()
+    }
+
+    fn store(&mut self, path: &str, text: &str) -> String {
+        store(self.machine, path, text).unwrap();
+        "ok".to_owned()
+    }
+
+    fn with_fault(&mut self, fault: &str) {
+        let faults = format!("[[fault]]\napqn = \"05.0004\"\n{fault}");
+        self.machine.qmp(qmp::ApInject { faults }).unwrap();
+    }
+}
+
+fn lines(name: &str, driver: Driver) -> Vec<(String, String)> {
+    let machine = boot(name, driver);
+    let lines = steps(&machine);
+    shell(&machine, "rmmod vfio_ap");
+    machine.shutdown().unwrap();
+    lines
+}
+
+fn steps(machine: &Machine) -> Vec<(String, String)> {
+    store(machine, "/sys/bus/ap/config_time", "120").unwrap();
+    let mdev = Mdev::create(machine, A).unwrap();
+    store(
+        machine,
+        &format!("{}/ap_config", mdev.path()),
+        "0x04,0x0c,0x01",
+    )
+    .unwrap();
+    wait_for(&mdev, "guest_matrix", &QUEUES);
+    let client = client(machine, &mdev);
+    let mut bench = Bench {
+        machine,
+        mdev,
+        client,
+        lines: Vec::new(),
+    };
+    let domain = Resource::Domain;
+    bench.step("reset", &QUEUES, Bench::reset);
+    bench.step("reset, busy twice", &QUEUES, |bench| {
+        bench.with_fault("on = \"zapq\"\nrc = 5\ntimes = 2");
+        bench.reset()
+    });
+    bench.step("reset, slow", &QUEUES, |bench| {
+        bench.with_fault("on = \"zapq\"\ndelay-ms = 300\ntimes = 1");
+        bench.reset()
+    });
+    bench.step("unassign a domain", &QUEUES[..1], |bench| {
+        bench.change(false, domain, 5)
+    });
+    bench.step("assign a domain", &QUEUES, |bench| {
+        bench.change(true, domain, 5)
+    });
+    bench.step("assign a control domain", &QUEUES, |bench| {
+        bench.change(true, Resource::ControlDomain, 4)
+    });
+    bench.step("unbind", &[".0004", ".0005"], |bench| {
+        bench.store(UNBIND, "05.0004")
+    });
+    bench.step("bind", &QUEUES, |bench| bench.store(BIND, "05.0004"));
+    bench.step("off", &QUEUES, |bench| {
+        set(bench.machine, 5, "config", false);
+        wait_for_card(bench.machine, 5, "config", 0);
+        bench.reset()
+    });
+    bench.step("on", &QUEUES, |bench| {
+        set(bench.machine, 5, "config", true);
+        wait_for_card(bench.machine, 5, "config", 1);
+        bench.reset()
+    });
+    bench.step("close", &QUEUES, |bench| {
+        bench.client.ask("close dev").unwrap()
+    });
+    bench.step("unassign without a guest", &QUEUES[..1], |bench| {
+        bench.change(false, domain, 5)
+    });
+    let Bench {
+        mdev,
+        client,
+        lines,
+        ..
+    } = bench;
+    client.end().unwrap();
+    mdev.remove().unwrap();
+    lines
+}
+
+#[test]
+fn both_drivers_do_the_same_to_masks_and_queues() {
+    let c = lines("orders-c", Driver::C);
+    let rust = lines("orders-rust", Driver::Rust);
+    let mut allowed = ALLOWED.iter().peekable();
+    let mut wrong = Vec::new();
+    for ((what, c), (_, rust)) in c.iter().zip(&rust).filter(|(c, rust)| c != rust) {
+        match allowed.peek() {
+            Some(next) if (next.what, next.c, next.rust) == (what, c, rust) => {
+                allowed.next();
+            }
+            _ => wrong.push(format!("{what}\n  C:    {c}\n  Rust: {rust}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    if let Some(Difference { what, reason, .. }) = allowed.next() {
+        panic!("no longer differs ({reason}): {what}");
+    }
+    // Neither may leave a guest's queue as it was.
+    let closed = c.iter().filter(|(what, _)| what.starts_with("close: 05"));
+    for (what, done) in closed {
+        assert!(done.starts_with("zapq done"), "{what}: {done}");
+    }
+}
