@@ -71,12 +71,21 @@ fn a_guest_follows_its_host() {
         wait_for_card(&machine, apid, attribute, off);
         assert_eq!(observer.mdev.lines("guest_matrix").unwrap(), all);
         assert!(observer.mdev.lines("explain").unwrap().is_empty());
+        // Any change makes the guest ask its queues.
+        let control = Resource::ControlDomain;
+        observer.mdev.change(false, control, 7).unwrap();
+        observer.expect(&[5, 6], &[4, 5], &[4], &[]);
+        observer.mdev.change(true, control, 7).unwrap();
+        observer.expect(&[5, 6], &[4, 5], &[4, 7], &[]);
         set(&machine, apid, property, off == 0);
         wait_for_card(&machine, apid, attribute, 1 - off);
     }
     let Observer { mdev, guest } = observer;
     guest.kill();
-    guest.finish(LIMIT).unwrap();
+    let (_, said) = guest.finish(LIMIT).unwrap();
+    for answer in [r#""05.0004":"03""#, r#""06.0005":"04""#] {
+        assert!(said.iter().any(|line| line.contains(answer)), "{answer}");
+    }
     mdev.remove().unwrap();
     every_reason_is_explained(&machine);
     machine.shutdown().unwrap();

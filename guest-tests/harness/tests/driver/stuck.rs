@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! A queue whose reset never ends holds up nobody but its own mdev.
 
-use crate::{A, APMASK, B, BIND, LIMIT, UNBIND, boot, shell, wait_for};
+use crate::{A, APMASK, B, BIND, LIMIT, UNBIND, boot, refused, shell, wait_for};
 use harness::guest::Guest;
 use harness::mdev::{Mdev, Resource, store};
 use harness::{Driver, Exit, qmp};
@@ -84,6 +84,13 @@ fn a_stuck_queue_holds_up_no_other_mdev() {
         other => panic!("the write still waits: {other:?}"),
     }
     machine.client().end(id);
+
+    // What the guest left in it may be there still, so the host does not get it.
+    let busy = "Device or resource busy";
+    assert_eq!(refused(&machine, APMASK, "+5"), busy);
+    let log = shell(&machine, "dmesg | grep 'Can not reserve' | tail -n 1");
+    let words = "Can not reserve queue 05.0004 for host driver: its reset never completed";
+    assert!(log.contains(words), "{log}");
 
     // Bound again it is withheld until it let itself be reset.
     store(&machine, BIND, "05.0004").unwrap();
