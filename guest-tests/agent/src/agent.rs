@@ -1,57 +1,65 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The agent: takes requests from the port, one thread for each command.
+//! The agent: takes requests from a stream, one thread for each command.
 
 use crate::exec::Commands;
 use crate::files::Uploads;
 use crate::{files, kmsg};
-use anyhow::{Context, Result, bail};
-use l1_protocol::{Event, FrameError, PORT, Request, receive, send};
-use std::fs::{self, File, OpenOptions};
-use std::path::PathBuf;
+use anyhow::{Context, Result};
+use l1_protocol::{Event, FrameError, Request, receive, send};
+use std::fs::{self, File};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The sending half of the port; frames of several threads never mix.
+/// The sending half of the stream; frames of several threads never mix.
 #[derive(Clone)]
 pub struct Port(Arc<Mutex<File>>);
 
 impl Port {
-    /// Send one event, waiting until the host takes it.
+    /// Send one event, waiting until the other side takes it.
     ///
     /// # Errors
-    /// When the port fails, which ends the agent.
+    /// When the stream fails, which ends the agent.
     pub fn send(&self, event: &Event) -> Result<(), FrameError> {
         let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         send(&mut *file, event)
     }
 }
 
-/// Serve the port until it fails.
+/// Which records of the kernel's log are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// All since boot.
+    Whole,
+    /// Those that come from now on.
+    New,
+}
+
+/// Serve a stream until it ends or fails. What still runs then is killed:
+/// nobody could reach it any more.
 ///
 /// # Errors
-/// When there is no port or the stream on it breaks.
-pub fn run() -> Result<()> {
-    let path = port_device()?;
-    let mut requests = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&path)
-        .with_context(|| path.display().to_string())?;
+/// How the stream failed; its end is one of the ways.
+pub fn serve(mut requests: File, log: Log) -> Result<()> {
     let port = Port(Arc::new(Mutex::new(requests.try_clone()?)));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").context("kernel release")?;
     port.send(&Event::Ready {
         kernel: kernel.trim().to_owned(),
     })?;
-    let log = port.clone();
+    let to = port.clone();
     std::thread::spawn(move || {
-        if let Err(e) = kmsg::stream(&log) {
+        if let Err(e) = kmsg::stream(&to, log) {
             eprintln!("agent: the kernel log is no longer streamed: {e:#}");
         }
     });
-
     let commands = Commands::new(port.clone());
+    let end = take(&mut requests, &port, &commands);
+    commands.kill_all();
+    end
+}
+
+fn take(requests: &mut File, port: &Port, commands: &Commands) -> Result<()> {
     let mut uploads = Uploads::default();
     loop {
-        match receive(&mut requests)? {
+        match receive(requests)? {
             Request::Exec { id, command } => commands.start(id, command),
             Request::Stdin { id, data } => commands.stdin(id, data),
             Request::Signal { id, signal } => commands.signal(id, signal),
@@ -73,15 +81,4 @@ pub fn run() -> Result<()> {
             }
         }
     }
-}
-
-/// The character device of the port with our name.
-fn port_device() -> Result<PathBuf> {
-    let class = "/sys/class/virtio-ports";
-    for entry in fs::read_dir(class).context(class)?.flatten() {
-        if fs::read_to_string(entry.path().join("name")).is_ok_and(|n| n.trim() == PORT) {
-            return Ok(PathBuf::from("/dev").join(entry.file_name()));
-        }
-    }
-    bail!("no virtio-serial port is called {PORT}")
 }

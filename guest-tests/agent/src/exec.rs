@@ -95,6 +95,14 @@ impl Commands {
         }
     }
 
+    /// Kill everything that runs.
+    pub fn kill_all(&self) {
+        for running in self.table().values() {
+            // It may have ended by itself in this moment.
+            let _ = killpg(running.group, Signal::SIGKILL);
+        }
+    }
+
     /// Set the size of a command's terminal.
     pub fn resize(&self, id: Id, size: TerminalSize) {
         if let Some(Running {

@@ -2,15 +2,19 @@
 //! The kernel log, record by record, from `/dev/kmsg`
 //! (Documentation/ABI/testing/dev-kmsg).
 
-use crate::agent::Port;
+use crate::agent::{Log, Port};
 use anyhow::{Context, Result};
 use l1_protocol::Event;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 
-/// Send every record since boot, and then each new one, for ever.
-pub fn stream(port: &Port) -> Result<()> {
+/// Send the records there are, if they are wanted, and then each new one, for
+/// ever.
+pub fn stream(port: &Port, which: Log) -> Result<()> {
     let mut log = File::open("/dev/kmsg").context("/dev/kmsg")?;
+    if which == Log::New {
+        log.seek(SeekFrom::End(0)).context("/dev/kmsg")?;
+    }
     // One read returns one whole record; 8 KiB is the kernel's own limit.
     let mut record = [0; 8192];
     loop {

@@ -9,11 +9,8 @@
 
 #![forbid(unsafe_code)]
 
-mod agent;
-mod exec;
-mod files;
-mod kmsg;
 mod mounts;
+mod port;
 
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::wait::{WaitStatus, wait};
@@ -25,7 +22,7 @@ const AGENT: &str = "--agent";
 
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(AGENT) {
-        if let Err(e) = agent::run() {
+        if let Err(e) = port::run() {
             eprintln!("agent: {e:#}");
             return ExitCode::FAILURE;
         }
@@ -44,7 +41,7 @@ fn init() {
     mounts::all();
     match Command::new("/proc/self/exe")
         .arg(AGENT)
-        .env("PATH", exec::PATH)
+        .env("PATH", l1_agent::PATH)
         .spawn()
     {
         Ok(agent) => reap_until(Pid::from_raw(agent.id().cast_signed())),
