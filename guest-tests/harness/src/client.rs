@@ -102,6 +102,13 @@ impl Client {
         let _ = send(&mut *to, request);
     }
 
+    /// End the connection.
+    pub(crate) fn hang_up(&self) {
+        let to = self.to.lock().unwrap_or_else(PoisonError::into_inner);
+        // If it has ended already, so much the better.
+        let _ = to.shutdown(std::net::Shutdown::Both);
+    }
+
     /// Forget an id.
     pub fn end(&self, id: Id) {
         lock(&self.shared).waiting.remove(&id);

@@ -49,6 +49,25 @@ pub enum Driver {
     File(PathBuf),
 }
 
+/// Folders of the Linux that hosts the guests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Folders {
+    /// What the build made for it: apvmm, the probes, `host-io`.
+    pub(crate) share: String,
+    /// For files of a run.
+    pub(crate) scratch: String,
+}
+
+impl Default for Folders {
+    /// Those of L1.
+    fn default() -> Self {
+        Self {
+            share: "/mnt/host".to_owned(),
+            scratch: "/tmp".to_owned(),
+        }
+    }
+}
+
 /// What to boot.
 #[derive(Debug, Clone)]
 pub struct Config {

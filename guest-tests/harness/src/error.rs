@@ -78,6 +78,9 @@ pub enum Error {
         /// QEMU's word.
         reason: String,
     },
+    /// A signal told us to end.
+    #[error("interrupted by signal {0}")]
+    Interrupted(usize),
     /// The agent could not do a transfer.
     #[error("L1: {0}")]
     Transfer(String),

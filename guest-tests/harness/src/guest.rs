@@ -184,7 +184,7 @@ pub(crate) fn configuration(value: &Value) -> Option<Sees> {
     if value["op"] != "QCI" {
         return None;
     }
-    let mask = |name: &str| bytes(value[name].as_str()?);
+    let mask = |name: &str| mask_bytes(value[name].as_str()?);
     Some(Sees {
         adapters: Apm::from_bytes(mask("apm")?)
             .iter()
@@ -202,7 +202,7 @@ pub(crate) fn configuration(value: &Value) -> Option<Sees> {
 }
 
 /// A mask as sysfs writes it: `0x` and 64 digits.
-fn bytes(hex: &str) -> Option<[u8; 32]> {
+pub(crate) fn mask_bytes(hex: &str) -> Option<[u8; 32]> {
     let digits = hex
         .strip_prefix("0x")
         .filter(|d| d.len() == 64 && d.is_ascii())?;

@@ -23,7 +23,7 @@ pub fn wanted() -> bool {
 /// any more is held for a debugger until Enter is pressed. Without `KEEP`, or
 /// without a terminal, nothing happens.
 pub fn keep(machine: &Machine, root: Option<String>, why: &str) {
-    if !wanted() {
+    if !wanted() || !machine.is_emulated() {
         return;
     }
     let (Ok(ends), Ok(mut tty)) = (

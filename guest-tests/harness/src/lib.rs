@@ -22,6 +22,7 @@ pub mod driver_bench;
 pub mod error;
 pub mod evidence;
 pub mod guest;
+pub mod host;
 pub mod keep;
 pub mod klog;
 pub mod ktap;

@@ -3,7 +3,7 @@
 
 use crate::audit::Auditing;
 use crate::client::{Client, Life};
-use crate::config::{Config, Driver};
+use crate::config::{Config, Driver, Folders};
 use crate::error::{Error, Tail};
 use crate::keep::keep;
 use crate::klog;
@@ -13,10 +13,14 @@ use l1_protocol::{CHUNK, Command, Event, Exit, Id, Request, Stream};
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How long a machine that was told to end may take.
@@ -38,9 +42,16 @@ pub struct Output {
 pub struct Machine {
     qemu: Option<Child>,
     client: Arc<Client>,
-    qmp: Qmp,
+    /// None where there is no emulated machine: see [`crate::host`].
+    qmp: Option<Qmp>,
     life: Receiver<Life>,
     logs: PathBuf,
+    /// Where its programs are.
+    pub(crate) folders: Folders,
+    /// The number of a signal that ends everything, once it came.
+    stop: Option<Arc<AtomicUsize>>,
+    /// Our own agent, where there is no emulated machine with one.
+    agent: Option<JoinHandle<()>>,
     /// What violations of AP isolation mean; none if there is nobody to look for
     /// them, or they have been told.
     pub(crate) auditing: Cell<Option<Auditing>>,
@@ -49,7 +60,7 @@ pub struct Machine {
     /// From QEMU's start to the agent.
     pub boot_time: Duration,
     // Holds the sockets; removed after QEMU has ended.
-    _sockets: tempfile::TempDir,
+    _sockets: Option<tempfile::TempDir>,
 }
 
 impl Machine {
@@ -85,13 +96,16 @@ impl Machine {
         let mut machine = Self {
             qemu: Some(qemu),
             client: Arc::new(client),
-            qmp,
+            qmp: Some(qmp),
             life,
             logs,
+            folders: Folders::default(),
+            stop: None,
+            agent: None,
             auditing: Cell::new(config.audited().then_some(config.auditing)),
             kernel: String::new(),
             boot_time: Duration::ZERO,
-            _sockets: sockets,
+            _sockets: Some(sockets),
         };
         let limit = if config.gdb {
             Duration::MAX
@@ -110,6 +124,44 @@ impl Machine {
         }
         machine.boot_time = begin.elapsed();
         machine.load_driver(config, module.as_deref())?;
+        Ok(machine)
+    }
+
+    /// The Linux that this process runs on, by an agent of our own. What the
+    /// agent started is killed when this is dropped. `stop` holds the number of
+    /// a signal once it came; whatever waits then fails.
+    ///
+    /// # Errors
+    /// That the agent does not start.
+    pub(crate) fn here(
+        folders: Folders,
+        logs: PathBuf,
+        stop: Arc<AtomicUsize>,
+    ) -> Result<Self, Error> {
+        let begin = Instant::now();
+        let (ours, theirs) = UnixStream::pair().map_err(Error::host("a pair of sockets"))?;
+        let agent = std::thread::spawn(|| {
+            // That we hang up is how it ends.
+            let _ = l1_agent::serve(OwnedFd::from(theirs).into(), l1_agent::Log::New);
+        });
+        let (life_to, life) = channel();
+        let client = Client::new(ours, &logs, life_to).map_err(Error::host("kernel.log"))?;
+        let mut machine = Self {
+            qemu: None,
+            client: Arc::new(client),
+            qmp: None,
+            life,
+            logs,
+            folders,
+            stop: Some(stop),
+            agent: Some(agent),
+            auditing: Cell::new(None),
+            kernel: String::new(),
+            boot_time: Duration::ZERO,
+            _sockets: None,
+        };
+        machine.kernel = machine.wait_ready(OFF_LIMIT)?;
+        machine.boot_time = begin.elapsed();
         Ok(machine)
     }
 
@@ -271,7 +323,18 @@ impl Machine {
     /// # Errors
     /// With QEMU's words when it refuses.
     pub fn qmp<C: qapi::Command>(&self, command: C) -> Result<C::Ok, Error> {
-        self.qmp.execute(command)
+        match &self.qmp {
+            Some(qmp) => qmp.execute(command),
+            None => Err(Error::Qmp {
+                command: C::NAME,
+                reason: "this is no emulated machine".to_owned(),
+            }),
+        }
+    }
+
+    /// Whether it is not the Linux that this process runs on.
+    pub(crate) fn is_emulated(&self) -> bool {
+        self.qmp.is_some()
     }
 
     /// Fail if the kernel has complained since the last call.
@@ -414,6 +477,11 @@ impl Machine {
         const LOOK: Duration = Duration::from_millis(200);
         let end = Instant::now() + limit;
         loop {
+            if let Some(stop) = &self.stop
+                && let signal @ 1.. = stop.load(Ordering::Relaxed)
+            {
+                return Err(Error::Interrupted(signal));
+            }
             let left = end.saturating_duration_since(Instant::now());
             match events.recv_timeout(LOOK.min(left)) {
                 Ok(event) => return Ok(Some(event)),
@@ -503,6 +571,10 @@ impl Drop for Machine {
         } else {
             Ok(())
         };
+        if let Some(agent) = self.agent.take() {
+            self.client.hang_up();
+            let _ = agent.join();
+        }
         self.kill_qemu();
         if let Some(mut qemu) = self.qemu.take() {
             let _ = qemu.wait();

@@ -6,8 +6,10 @@
 use anyhow::{Context, Result};
 use clap::builder::FalseyValueParser;
 use clap::{Parser, ValueEnum};
+use harness::Error;
 use harness::bench::{self, Entry};
 use harness::config;
+use harness::host::{self, HostError};
 use harness::scenario::{Options, Report, Scenario, run};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +17,8 @@ use std::process::ExitCode;
 /// Runs scenarios: guests gain and lose AP resources, and what they see of it
 /// is checked.
 ///
-/// Exit status: 0 all as expected, 1 not, 2 a scenario that cannot be read.
+/// Exit status: 0 all as expected, 1 not, 2 nothing was run: a scenario cannot be
+/// read, or a host cannot give what is asked of it; 128 and more a signal.
 #[derive(Parser)]
 #[command(name = "run-guest", version)]
 struct Cli {
@@ -42,6 +45,13 @@ struct Cli {
     /// how long guests take to see a change
     #[arg(long, value_name = "ROUNDS")]
     bench: Option<usize>,
+    /// On a mainframe: the queues that scenarios may use, such as
+    /// 05.0004,05.0005; without it those that could be named are listed
+    #[arg(long, env = "APQNS", value_name = "QUEUES")]
+    apqns: Option<String>,
+    /// On a mainframe: put back what a run left that was killed
+    #[arg(long)]
+    restore: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,7 +61,11 @@ enum DriverName {
 }
 
 const DEFAULT: &str = "guest-tests/scenarios/default.toml";
+/// Of a host the least is asked, too: its user may have given no more.
+const ON_HOST: [&str; 2] = ["scenarios/default.toml", "scenarios/single.toml"];
 const UNREADABLE: u8 = 2;
+/// Guests run on this system, not on an emulated one.
+const IS_HOST: bool = cfg!(target_arch = "s390x");
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -62,6 +76,13 @@ fn main() -> ExitCode {
             return ExitCode::from(UNREADABLE);
         }
     };
+    if IS_HOST {
+        return on_host(&cli, &scenarios);
+    }
+    if cli.apqns.as_ref().is_some_and(|q| !q.is_empty()) || cli.restore {
+        eprintln!("run-guest: APQNS and --restore are for mainframes; here L1 is emulated");
+        return ExitCode::from(UNREADABLE);
+    }
     let result = match cli.bench {
         Some(rounds) => bench(&cli, &scenarios, rounds),
         None => run_and_report(&cli, &scenarios),
@@ -92,28 +113,92 @@ fn scenarios(paths: &[PathBuf]) -> Result<Vec<Scenario>> {
         }
     }
     if files.is_empty() {
-        files.push(config::project_root().join(DEFAULT));
+        files = defaults()?;
     }
     let read = |file: &PathBuf| Scenario::read(file).map_err(anyhow::Error::from);
     files.iter().map(read).collect()
 }
 
-fn run_with(cli: &Cli, driver: DriverName, scenarios: &[Scenario]) -> Result<Report> {
+fn defaults() -> Result<Vec<PathBuf>> {
+    if !IS_HOST {
+        return Ok(vec![config::project_root().join(DEFAULT)]);
+    }
+    let home = host::home().context("where this program is")?;
+    Ok(ON_HOST.map(|file| home.join(file)).to_vec())
+}
+
+/// On a mainframe, with the queues that its user names.
+fn on_host(cli: &Cli, scenarios: &[Scenario]) -> ExitCode {
+    let done = if cli.restore {
+        host::restore().map(|()| true)
+    } else {
+        with_queues(cli, scenarios)
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(HostError::Refused(words)) => {
+            eprintln!("{words}\nrun-guest: nothing was changed");
+            ExitCode::from(UNREADABLE)
+        }
+        Err(e) => {
+            println!("# FAIL: {e}");
+            match e {
+                HostError::Machine(Error::Interrupted(signal)) => {
+                    ExitCode::from(128 + u8::try_from(signal).unwrap_or_default())
+                }
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn with_queues(cli: &Cli, scenarios: &[Scenario]) -> Result<bool, HostError> {
+    let refused = |words: &str| Err(HostError::Refused(words.to_owned()));
+    if cli
+        .topology
+        .as_ref()
+        .is_some_and(|t| !t.as_os_str().is_empty())
+        || cli.bench.is_some()
+    {
+        return refused("TOPOLOGY and --bench are for emulated machines");
+    }
+    let queues = host::queues(cli.apqns.as_deref().unwrap_or_default())?;
+    if queues.is_empty() {
+        println!("Name the queues that guests may have, with APQNS=05.0004,...:");
+        for line in host::candidates()? {
+            println!("{line}");
+        }
+        return refused("no queues were named");
+    }
+    let report = host::run(&queues, scenarios, options(cli, cli.driver))?;
+    let path = cli.report.clone().unwrap_or_else(host::report);
+    verdict(&report, &path).map_err(|e| HostError::Failed(format!("{e:#}")))
+}
+
+fn options(cli: &Cli, driver: DriverName) -> Options {
     let set = |value: &Option<String>| value.clone().filter(|v| !v.is_empty());
-    let options = Options {
+    Options {
         name: "run-guest".to_owned(),
         rust: driver == DriverName::Rust,
         guest: set(&cli.guest),
         topology: cli.topology.clone().filter(|t| !t.as_os_str().is_empty()),
         verbose: cli.verbose,
-    };
-    Ok(run(scenarios, &options)?)
+    }
+}
+
+fn run_with(cli: &Cli, driver: DriverName, scenarios: &[Scenario]) -> Result<Report> {
+    Ok(run(scenarios, &options(cli, driver))?)
 }
 
 fn run_and_report(cli: &Cli, scenarios: &[Scenario]) -> Result<bool> {
     let report = run_with(cli, cli.driver, scenarios)?;
     let default = config::project_root().join("target/run-guest/report.json");
-    let path: &Path = cli.report.as_deref().unwrap_or(&default);
+    verdict(&report, cli.report.as_deref().unwrap_or(&default))
+}
+
+/// Write the report, and say in a line what is in it.
+fn verdict(report: &Report, path: &Path) -> Result<bool> {
     report
         .write(path)
         .with_context(|| path.display().to_string())?;

@@ -4,10 +4,11 @@
 
 use super::check::{Finding, Look, driver_paths, findings};
 use super::file::{Scenario, Step};
+use super::fit::{Given, fit};
 use super::grammar::{Action, Expect, Never, Only};
 use super::kernel::{Kernels, kernels};
 use super::operator::Operator;
-use super::perform::Actor;
+use super::perform::{Actor, Ground};
 use super::report::{Report, ScenarioReport, StepReport};
 use super::stage::Stage;
 use crate::config::{Config, Driver};
@@ -15,6 +16,7 @@ use crate::error::Error;
 use crate::keep::keep;
 use crate::ktap::Ktap;
 use crate::machine::Machine;
+use ap_device::topology::Topology;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -35,6 +37,17 @@ pub struct Options {
     pub verbose: bool,
 }
 
+impl Options {
+    fn report(&self) -> Report {
+        Report {
+            driver: if self.rust { "rust" } else { "c" },
+            kernel: String::new(),
+            scenarios: Vec::new(),
+            passed: false,
+        }
+    }
+}
+
 /// Run all of them, one after another; those with the same topology on the
 /// same machine.
 ///
@@ -42,12 +55,7 @@ pub struct Options {
 /// When a machine fails; what a scenario shows is no error, but in the report.
 pub fn run(scenarios: &[Scenario], options: &Options) -> Result<Report, Error> {
     let mut ktap = Ktap::begin(scenarios.len());
-    let mut report = Report {
-        driver: if options.rust { "rust" } else { "c" },
-        kernel: String::new(),
-        scenarios: Vec::new(),
-        passed: false,
-    };
+    let mut report = options.report();
     let topology = |s: &Scenario| {
         options
             .topology
@@ -66,6 +74,63 @@ pub fn run(scenarios: &[Scenario], options: &Options) -> Result<Report, Error> {
     Ok(report)
 }
 
+/// Run all of them on a Linux that is there already, with the queues that its
+/// user has given. One that these do not suffice for is skipped.
+///
+/// # Errors
+/// As for [`run`]; what it did is not undone then.
+pub fn run_here(
+    machine: &Machine,
+    scenarios: &[Scenario],
+    given: &Given,
+    options: &Options,
+) -> Result<Report, Error> {
+    let mut ktap = Ktap::begin(scenarios.len());
+    let mut report = options.report();
+    report.kernel.clone_from(&machine.kernel);
+    let done = all_here(machine, scenarios, given, options, &mut ktap, &mut report);
+    if let Err(e) = done {
+        ktap.bail_out(&e.to_string());
+        return Err(e);
+    }
+    // That nothing was run is no success.
+    let all = &report.scenarios;
+    report.passed = all.iter().all(|s| s.passed) && all.iter().any(|s| s.skipped.is_none());
+    ktap.end();
+    Ok(report)
+}
+
+fn all_here(
+    machine: &Machine,
+    scenarios: &[Scenario],
+    given: &Given,
+    options: &Options,
+    ktap: &mut Ktap,
+    report: &mut Report,
+) -> Result<(), Error> {
+    let mut stage = Stage::new(machine, options.verbose)?;
+    for scenario in scenarios {
+        match fit(scenario, &topology(&scenario.topology)?, given) {
+            Ok(fitted) => {
+                let mut inner = ktap.nested(fitted.steps.len());
+                let ground = Ground::Given(&given.queues);
+                let done = run_one(&mut stage, &fitted, ground, options, &mut inner)?;
+                inner.end();
+                ktap.result(done.passed, &done.name);
+                report.scenarios.push(done);
+            }
+            Err(why) => {
+                ktap.skip(&scenario.name, &why);
+                report.scenarios.push(ScenarioReport {
+                    skipped: Some(why),
+                    ..ScenarioReport::of(scenario)
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
 fn on_one_machine(
     scenarios: &[Scenario],
     topology: &Path,
@@ -82,7 +147,7 @@ fn on_one_machine(
         };
     }
     config.topology = Some(topology.to_owned());
-    let mut operator = Operator::new(topology)?;
+    let mut operator = Operator::new(self::topology(topology)?);
     let machine = Machine::boot(&config)?;
     let (kernel, seconds) = (&machine.kernel, machine.boot_time.as_secs_f32());
     ktap.note(&format!(
@@ -92,7 +157,8 @@ fn on_one_machine(
     let done = Stage::new(&machine, options.verbose).and_then(|mut stage| {
         for scenario in scenarios {
             let mut inner = ktap.nested(scenario.steps.len());
-            let done = run_one(&mut stage, scenario, &mut operator, options, &mut inner)?;
+            let ground = Ground::Emulated(&mut operator);
+            let done = run_one(&mut stage, scenario, ground, options, &mut inner)?;
             inner.end();
             ktap.result(done.passed, &done.name);
             report.scenarios.push(done);
@@ -103,10 +169,17 @@ fn on_one_machine(
     machine.shutdown()
 }
 
+/// What a topology file says.
+fn topology(file: &Path) -> Result<Topology, Error> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).map_err(Error::host(name.clone()))?;
+    Topology::parse(&text).map_err(|e| Error::Transfer(format!("{name}: {e}")))
+}
+
 fn run_one(
     stage: &mut Stage<'_>,
     scenario: &Scenario,
-    operator: &mut Operator,
+    ground: Ground<'_>,
     options: &Options,
     ktap: &mut Ktap,
 ) -> Result<ScenarioReport, Error> {
@@ -117,16 +190,11 @@ fn run_one(
     let mut actor = Actor {
         scenario,
         kernels: by_guest,
-        operator,
+        ground,
     };
     actor.prepare(stage)?;
     stage.watch_files(&watched(scenario))?;
-    let mut report = ScenarioReport {
-        file: scenario.file.clone(),
-        name: scenario.name.clone(),
-        steps: Vec::new(),
-        passed: true,
-    };
+    let mut report = ScenarioReport::of(scenario);
     for step in &scenario.steps {
         let done = match left_out(step, &actor, options) {
             Some(why) => skipped(step, why),
@@ -165,6 +233,9 @@ fn watched(scenario: &Scenario) -> Vec<String> {
 fn left_out(step: &Step, actor: &Actor<'_>, options: &Options) -> Option<String> {
     let linux = || actor.kernels.values().all(super::vmm::Kernel::is_linux);
     let probe = || !actor.kernels.values().any(super::vmm::Kernel::is_linux);
+    if step.left_out.is_some() {
+        return step.left_out.clone();
+    }
     let (fits, what) = match step.only? {
         Only::Rust => (options.rust, "the Rust driver"),
         Only::C => (!options.rust, "the C driver"),

@@ -49,6 +49,8 @@ pub struct Step {
     pub only: Option<Only>,
     /// What must come true.
     pub expect: Expect,
+    /// Why it is left out, if it is.
+    pub left_out: Option<String>,
 }
 
 impl Scenario {
@@ -218,6 +220,7 @@ fn checked(
         within,
         only,
         expect,
+        left_out: None,
     })
 }
 

@@ -16,7 +16,7 @@
 
 use super::file::Scenario;
 use super::stage::Stage;
-use super::vmm::{Kernel, RAM_DISK};
+use super::vmm::{Kernel, ram_disk};
 use crate::error::Error;
 use l1_protocol::Exit;
 use std::collections::BTreeMap;
@@ -82,12 +82,13 @@ pub fn kernels(
 
 fn bring(stage: &mut Stage<'_>, file: &Path, number: usize) -> Result<(Kernel, String), Error> {
     let image = fs::read(file).map_err(Error::host(file.display().to_string()))?;
-    let path = format!("/tmp/kernel-{number}");
+    let probe = ram_disk(&stage.machine.folders);
+    let path = format!("{}/kernel-{number}", stage.machine.folders.scratch);
     stage.machine.write_file(&path, 0o644, &image)?;
     let name = file.display();
     let Some(release) = release(&image) else {
         let note = format!("{name} tells no release of Linux: no modules are looked for");
-        let ram_disk = RAM_DISK.to_owned();
+        let ram_disk = probe;
         return Ok((Kernel::File { path, ram_disk }, note));
     };
     let modules = match modules_folder(file, &release) {
@@ -100,12 +101,12 @@ fn bring(stage: &mut Stage<'_>, file: &Path, number: usize) -> Result<(Kernel, S
         _ => format!("{name}: Linux {release}, with {}", names.join(", ")),
     };
     let ram_disk = if modules.is_empty() {
-        RAM_DISK.to_owned()
+        probe
     } else {
         // An archive that is not compressed comes first, as it is aligned.
         let (own, both) = (format!("{path}-modules"), format!("{path}-ram-disk"));
         stage.machine.write_file(&own, 0o644, &archive(&modules))?;
-        let line = format!("cat {own} {RAM_DISK} >{both} && rm {own}");
+        let line = format!("cat {own} {probe} >{both} && rm {own}");
         let done = stage.run(&["sh", "-c", &line], LIMIT)?;
         if done.exit != Exit::Status(0) {
             return Err(Error::Transfer(format!("`{line}`: {}", done.stderr)));

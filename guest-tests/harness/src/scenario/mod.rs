@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! grammar, value ─▶ file ─▶ engine ─▶ perform: actions ─▶ stage, operator
-//!   (TOML)       (checked)    │                             │ events
+//!   (TOML)       (checked)    │ fit: for a user's own host  │ events
 //!                             └──▶ check: expectations ◀── world
 //! ```
 
@@ -12,6 +12,7 @@ mod action;
 mod check;
 mod engine;
 mod file;
+mod fit;
 mod grammar;
 mod kernel;
 mod operator;
@@ -24,8 +25,10 @@ mod vmm;
 mod world;
 
 pub use check::Finding;
-pub use engine::{Options, run};
+pub use engine::{Options, run, run_here};
 pub use file::Scenario;
+pub use fit::Given;
+pub(crate) use perform::OUR_UUIDS;
 pub use report::{Report, ScenarioReport, StepReport};
 pub use source::ScenarioError;
 

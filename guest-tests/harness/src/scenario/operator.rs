@@ -11,7 +11,6 @@ use ap_device::AdapterSpec;
 use ap_device::topology::{Topology, format_domains};
 use qapi::qmp::{device_add, device_del, qom_set};
 use serde_json::json;
-use std::path::Path;
 
 /// What the machine has, as far as it was changed from here.
 #[derive(Debug, Clone)]
@@ -23,18 +22,12 @@ pub struct Operator {
 
 impl Operator {
     /// For a machine with this topology.
-    ///
-    /// # Errors
-    /// What is wrong with the file.
-    pub fn new(topology: &Path) -> Result<Self, Error> {
-        let name = topology.display().to_string();
-        let text = std::fs::read_to_string(topology).map_err(Error::host(name.clone()))?;
-        let first = Topology::parse(&text).map_err(|e| Error::Transfer(format!("{name}: {e}")))?;
-        Ok(Self {
+    pub fn new(first: Topology) -> Self {
+        Self {
             now: first.clone(),
             first,
             faulty: false,
-        })
+        }
     }
 
     /// Do something to the machine.

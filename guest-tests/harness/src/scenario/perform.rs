@@ -10,10 +10,10 @@ use super::vmm::{self, Kernel};
 use super::world;
 use crate::error::Error;
 use crate::mdev::{MATRIX, wait_for_bus};
-use ap_arch::{Adm, Apid, Apm, Aqm, Mask, MaskSpace};
+use ap_arch::{Adm, Apid, Apm, Apqn, Aqm, Mask, MaskSpace};
 use ap_probe::command::Request;
 use l1_protocol::Exit;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const BUS: &str = "/sys/bus/ap";
@@ -31,8 +31,16 @@ pub struct Actor<'a> {
     pub scenario: &'a Scenario,
     /// What its guests run.
     pub kernels: BTreeMap<String, Kernel>,
-    /// The machine's operator.
-    pub operator: &'a mut Operator,
+    /// What it is done on.
+    pub ground: Ground<'a>,
+}
+
+/// What a scenario is run on.
+pub enum Ground<'a> {
+    /// An emulated machine, with its operator.
+    Emulated(&'a mut Operator),
+    /// These queues of a host, which are vfio_ap's; everything else is others'.
+    Given(&'a BTreeSet<Apqn>),
 }
 
 impl Actor<'_> {
@@ -41,13 +49,15 @@ impl Actor<'_> {
     /// # Errors
     /// What L1 refuses.
     pub fn prepare(&mut self, stage: &mut Stage<'_>) -> Result<(), Error> {
-        wait_for_bus(stage.machine, LIMIT)?;
-        let masks = [
-            ("aqmask", Apm::FULL.to_string()),
-            ("apmask", apmask(&self.scenario.reserved)),
-        ];
-        for (name, mask) in masks {
-            must(stage.write(&format!("{BUS}/{name}"), &mask)?, name)?;
+        if let Ground::Emulated(_) = self.ground {
+            wait_for_bus(stage.machine, LIMIT)?;
+            let masks = [
+                ("aqmask", Apm::FULL.to_string()),
+                ("apmask", apmask(&self.scenario.reserved)),
+            ];
+            for (name, mask) in masks {
+                must(stage.write(&format!("{BUS}/{name}"), &mask)?, name)?;
+            }
         }
         let mdevs = self.scenario.mdevs.clone();
         for name in &mdevs {
@@ -72,18 +82,32 @@ impl Actor<'_> {
         }
         stage.world.guests.clear();
         // Faults first: what is stuck would hold up the removal.
-        let changed = self.operator.restore(stage.machine)?;
+        let changed = match &mut self.ground {
+            Ground::Emulated(operator) => operator.restore(stage.machine)?,
+            Ground::Given(_) => false,
+        };
         for name in std::mem::take(&mut stage.world.mdevs).into_values() {
             must(stage.write(&format!("{MATRIX}/{name}/remove"), "1")?, &name)?;
         }
         if changed {
             must(stage.write(&format!("{BUS}/scans"), "1")?, "scans")?;
         }
+        let queues = match &self.ground {
+            Ground::Emulated(_) => "??.????".to_owned(),
+            Ground::Given(queues) => {
+                let names: Vec<String> = queues.iter().map(Apqn::to_string).collect();
+                names.join(" ")
+            }
+        };
         let rebind = format!(
-            "cd {BUS}/devices; for q in ??.????; do [ -e $q/driver ] || echo $q >../drivers_probe; done"
+            "cd {BUS}/devices; for q in {queues}; do [ -e $q/driver ] || echo $q >../drivers_probe; done"
         );
         stage.run(&["sh", "-c", &rebind], LIMIT)?;
-        wait_for_bus(stage.machine, LIMIT)
+        match self.ground {
+            Ground::Emulated(_) => wait_for_bus(stage.machine, LIMIT),
+            // On a host the bus may have queues that never get a driver.
+            Ground::Given(_) => Ok(()),
+        }
     }
 
     /// Do it. `Ok(Err(...))` if it was refused.
@@ -105,9 +129,12 @@ impl Actor<'_> {
             }
             Action::Write(w) => stage.write(&w.path, &w.data),
             Action::Machine(operation) => {
+                let Ground::Emulated(operator) = &mut self.ground else {
+                    return Ok(Err("this is no emulated machine".to_owned()));
+                };
                 // A scan that is under way would miss the change.
                 must(stage.write(&format!("{BUS}/scans"), "1")?, "scans")?;
-                match self.operator.perform(stage.machine, operation) {
+                match operator.perform(stage.machine, operation) {
                     Err(refused @ Error::Qmp { .. }) => Ok(Err(refused.to_string())),
                     other => other.map(Ok),
                 }
@@ -164,7 +191,7 @@ impl Actor<'_> {
             return Ok(Err("it runs already".to_owned()));
         }
         let mdev = guest.mdev.as_ref().map(|id| stage.world.mdev_path(id));
-        let argv = vmm::command(guest, kernel, mdev.as_deref());
+        let argv = vmm::command(&stage.machine.folders, guest, kernel, mdev.as_deref());
         stage.start_guest(name, &argv);
         is_up(stage, name)
     }
@@ -223,12 +250,15 @@ fn each(stage: &mut Stage<'_>, verb: &str, r: &Resources) -> Result<Result<(), R
     Ok(Ok(()))
 }
 
+/// What the UUIDs of our mdevs begin with.
+pub(crate) const OUR_UUIDS: &str = "5fb1ad1a-0000-4000-8000-";
+
 /// Create an mdev under the UUID that its name stands for.
 fn create(stage: &mut Stage<'_>, name: &str) -> Result<Result<(), Refusal>, Error> {
     let digest = name
         .bytes()
         .fold(0u64, |n, b| (n << 8 | u64::from(b)) ^ n >> 41);
-    let uuid = format!("5fb1ad1a-0000-4000-8000-{:012x}", digest & 0xffff_ffff_ffff);
+    let uuid = format!("{OUR_UUIDS}{:012x}", digest & 0xffff_ffff_ffff);
     let file = format!("{MATRIX}/mdev_supported_types/vfio_ap-passthrough/create");
     let done = stage.write(&file, &uuid)?;
     if done.is_ok() {

@@ -3,6 +3,7 @@
 //! afterwards.
 
 use super::check::Finding;
+use super::file::Scenario;
 use crate::ktap::Ktap;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,9 @@ pub struct ScenarioReport {
     pub steps: Vec<StepReport>,
     /// Whether all steps were done, each as it should be.
     pub passed: bool,
+    /// Why it was left out, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 /// A step.
@@ -78,6 +82,19 @@ impl StepReport {
             ktap.note(failure);
         }
         ktap.result(self.passed(), &self.action);
+    }
+}
+
+impl ScenarioReport {
+    /// Before its first step.
+    pub fn of(scenario: &Scenario) -> Self {
+        Self {
+            file: scenario.file.clone(),
+            name: scenario.name.clone(),
+            steps: Vec::new(),
+            passed: true,
+            skipped: None,
+        }
     }
 }
 

@@ -99,7 +99,7 @@ impl<'a> Stage<'a> {
             watch: Watch::default(),
             verbose,
         };
-        stage.host.id = stage.exec(&["/mnt/host/host-io"]);
+        stage.host.id = stage.exec(&[format!("{}/host-io", machine.folders.share)]);
         Ok(stage)
     }
 

@@ -61,8 +61,17 @@ pub struct Pattern(pub Regex);
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        let regex = Regex::new(&text);
-        regex.map(Self).map_err(|e| D::Error::custom(e.to_string()))
+        Self::new(&text).map_err(|e| D::Error::custom(e.to_string()))
+    }
+}
+
+impl Pattern {
+    /// From its text.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(text: &str) -> Result<Self, regex::Error> {
+        Regex::new(text).map(Self)
     }
 }
 
@@ -73,12 +82,19 @@ pub struct Line(pub Regex);
 impl<'de> Deserialize<'de> for Line {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let Pattern(inner) = Pattern::deserialize(from)?;
-        let regex = Regex::new(&format!("^(?:{inner})$"));
-        regex.map(Self).map_err(|e| D::Error::custom(e.to_string()))
+        Self::new(inner.as_str()).map_err(|e| D::Error::custom(e.to_string()))
     }
 }
 
 impl Line {
+    /// From its text.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new(text: &str) -> Result<Self, regex::Error> {
+        Regex::new(&format!("^(?:{text})$")).map(Self)
+    }
+
     /// As the user wrote it.
     pub fn as_written(&self) -> &str {
         let text = self.0.as_str();

@@ -4,13 +4,19 @@
 
 use super::grammar::GuestEntry;
 use super::stage::{LIMIT, Stage};
+use crate::config::Folders;
 use crate::error::Error;
 use l1_protocol::Exit;
 use serde_json::{Value, json};
 
-const APVMM: &str = "/mnt/host/apvmm";
 /// The RAM disk with the Linux probe.
-pub const RAM_DISK: &str = "/mnt/host/guest-initramfs";
+pub(super) fn ram_disk(folders: &Folders) -> String {
+    format!("{}/guest-initramfs", folders.share)
+}
+
+fn apvmm(folders: &Folders) -> String {
+    format!("{}/apvmm", folders.share)
+}
 
 /// What runs in a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,39 +41,47 @@ impl Kernel {
     }
 
     /// Kernel, RAM disk and command line.
-    fn parts(&self) -> (&str, Option<&str>, &str) {
+    fn parts(&self, folders: &Folders) -> (String, Option<String>, &str) {
         // A kernel's own lines would run into those of the probe.
         const QUIET: &str = "quiet loglevel=3 commands=on";
+        let shared = |name: &str| format!("{}/{name}", folders.share);
         match self {
             // What a guest has is what the scenario did to it: no resets here.
-            Self::Probe => ("/mnt/host/probe", None, "crypto=off commands=on"),
-            Self::Linux => ("/mnt/host/guest-kernel", Some(RAM_DISK), QUIET),
-            Self::File { path, ram_disk } => (path, Some(ram_disk), QUIET),
+            Self::Probe => (shared("probe"), None, "crypto=off commands=on"),
+            Self::Linux => (shared("guest-kernel"), Some(ram_disk(folders)), QUIET),
+            Self::File { path, ram_disk } => (path.clone(), Some(ram_disk.clone()), QUIET),
         }
     }
 }
 
-fn socket(guest: &str) -> String {
-    format!("/tmp/guest-{guest}.socket")
+fn socket(folders: &Folders, guest: &str) -> String {
+    format!("{}/guest-{guest}.socket", folders.scratch)
 }
 
 /// The command that runs a guest; `mdev` is the folder of its device.
-pub fn command(guest: &GuestEntry, kernel: &Kernel, mdev: Option<&str>) -> Vec<String> {
-    let (file, disk, line) = kernel.parts();
+pub(super) fn command(
+    folders: &Folders,
+    guest: &GuestEntry,
+    kernel: &Kernel,
+    mdev: Option<&str>,
+) -> Vec<String> {
+    let (file, disk, line) = kernel.parts(folders);
     // A guest that reboots unasked has crashed, so that ends it.
-    let mut argv = [APVMM, "run", "--no-reboot"].map(str::to_owned).to_vec();
+    let mut argv = [&apvmm(folders), "run", "--no-reboot"]
+        .map(str::to_owned)
+        .to_vec();
     let mut option = |name: &str, value: &str| {
         argv.extend([format!("--{name}"), value.to_owned()]);
     };
-    option("kernel", file);
-    if let Some(disk) = disk {
+    option("kernel", &file);
+    if let Some(disk) = &disk {
         option("initrd", disk);
     }
     option("cmdline", line);
     option("memory", &guest.memory);
     option("cpus", &guest.cpus.get_ref().to_string());
     option("console", "stdio");
-    option("api-socket", &socket(&guest.id));
+    option("api-socket", &socket(folders, &guest.id));
     if let Some(path) = mdev {
         let events = if guest.events { "on" } else { "off" };
         option("ap", &format!("sysfsdev={path},events={events}"));
@@ -84,8 +98,10 @@ pub fn control(
     guest: &str,
     request: &Value,
 ) -> Result<Result<(), String>, Error> {
-    let (socket, request) = (socket(guest), request.to_string());
-    let output = stage.run(&[APVMM, "ctl", "--api-socket", &socket, &request], LIMIT)?;
+    let folders = &stage.machine.folders;
+    let (socket, request) = (socket(folders, guest), request.to_string());
+    let argv = [&apvmm(folders), "ctl", "--api-socket", &socket, &request];
+    let output = stage.run(&argv, LIMIT)?;
     Ok(match output.exit {
         Exit::Status(0) => Ok(()),
         _ => Err(format!("{}{}", output.stdout.trim(), output.stderr.trim())),
