@@ -103,7 +103,7 @@ fn orders_and_resets_do_to_cpus_what_they_should() {
     let (exit, output) = vm.end(LIMIT).unwrap();
     assert_eq!(exit, Exit::Status(0), "{output}");
     assert!(!output.contains("not ok"), "{output}");
-    let last = output.lines().filter(|line| line.starts_with("ok ")).next_back();
+    let last = output.lines().rfind(|line| line.starts_with("ok "));
     assert_eq!(
         last.map(str::trim),
         Some("ok 16 load: the other CPU is stopped"),
