@@ -108,11 +108,70 @@ fn the_library_holds_with_the_c_driver() {
 }
 
 #[test]
-#[ignore = "nightly: every guest boots Linux, with each driver"]
-fn the_library_holds_for_linux() {
+#[ignore = "nightly: every guest boots Linux"]
+fn the_library_holds_for_linux_with_the_rust_driver() {
     library(&["--driver", "rust", "--guest", "linux"]);
+}
+
+#[test]
+#[ignore = "nightly: every guest boots Linux"]
+fn the_library_holds_for_linux_with_the_c_driver() {
     library(&["--driver", "c", "--guest", "linux"]);
+}
+
+#[test]
+#[ignore = "nightly: the same with the Rust driver is in make test"]
+fn the_default_scenario_holds_for_linux_with_the_c_driver() {
     default_scenario(&["--driver", "c", "--guest", "linux"]);
+}
+
+/// A kernel of Debian's, with its modules, does all that ours does: with one CPU
+/// in the default scenario and with four in the one about resets.
+fn debians_kernel_is_a_guest(series: &str) {
+    let folder = project_root().join("target/guest-kernels");
+    let releases = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let mut kernels = releases
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(series))
+        .map(|entry| entry.path().join("vmlinuz"));
+    let kernel = kernels.next().expect("run scripts/guest-kernels.sh");
+    let files = ["default.toml", "reset.toml"].map(|f| scenarios().join(f));
+    let mut args = vec!["--guest", kernel.to_str().unwrap()];
+    for file in &files {
+        args.extend(["--scenario", file.to_str().unwrap()]);
+    }
+    let report = passes(&args);
+    let steps = report["scenarios"].as_array().unwrap().iter();
+    let steps = steps.flat_map(|s| s["steps"].as_array().unwrap());
+    let findings = steps.flat_map(|s| s["findings"].as_array().unwrap());
+    let crypto: Vec<_> = findings.filter(|f| f["what"] == "crypto-ok").collect();
+    assert_eq!(crypto.len(), 5, "{crypto:?}");
+    // With its modules zcrypt is there, and was asked.
+    assert!(
+        crypto.iter().all(|f| f["seen"] == f["wanted"]),
+        "{crypto:?}"
+    );
+}
+
+#[test]
+#[ignore = "nightly: needs Debian's kernels, by scripts/guest-kernels.sh"]
+fn debians_stable_kernel_is_a_guest() {
+    debians_kernel_is_a_guest("6.12.");
+}
+
+#[test]
+#[ignore = "nightly: needs Debian's kernels, by scripts/guest-kernels.sh"]
+fn debians_newest_kernel_is_a_guest() {
+    debians_kernel_is_a_guest("7.2.");
+}
+
+/// A kernel that does nothing but ask for a reset, as Linux does to reboot.
+fn kernel_that_reboots() -> Vec<u8> {
+    const ENTRY: usize = 0x1_0000;
+    let mut image = vec![0; ENTRY + 0x1000];
+    // lghi %r2,3; diag %r0,%r2,0x308
+    image[ENTRY..ENTRY + 8].copy_from_slice(&[0xa7, 0x29, 0, 3, 0x83, 0x02, 0x03, 0x08]);
+    image[ENTRY + 8..ENTRY + 14].copy_from_slice(b"S390EP");
+    image
 }
 
 /// What every failing scenario begins with; one adapter is the guest's.
@@ -151,8 +210,10 @@ fn a_run_fails_when_it_should_and_says_what() {
         ("done-though-refusal-expected", true, format!("{plug}expect = {{ errno = \"EBUSY\" }}")),
         // The guest is told of an adapter that it does not have.
         ("card-that-lies", true, format!("[[step]]\nmachine = {{ fault = {{ on = \"qci\", act = \"lie\", apid = 6, to = \"guest\" }} }}\n{plug}expect = {{ guest-sees = {{ g = {{ adapters = [5, 7] }} }} }}")),
+        ("guest-that-reboots", true, "[[guest]]\nid = \"h\"\nkind = \"reboots\"\n[[step]]\nstart = \"h\"".to_owned()),
         ("guest-that-dies", true, "[[step]]\nrun = \"kill -9 $(pidof apvmm)\"\nexpect = { guest-sees = { g = { adapters = [] } } }".to_owned()),
     ];
+    std::fs::write(folder.path().join("reboots"), kernel_that_reboots()).unwrap();
     let topology = project_root().join("guest-tests/topologies/three-by-two.toml");
     let mut args = vec![
         "--topology".to_owned(),
@@ -186,6 +247,7 @@ fn a_run_fails_when_it_should_and_says_what() {
         "it could not be done: E",
         "errno: seen   it was done",
         "guest-sees g: seen   adapters [05 06 07]",
+        "it could not be done: it ended (Some(Status(4)))",
         "guest g has ended (Signal(9))",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
