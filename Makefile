@@ -13,6 +13,8 @@ L1_STEPS := $(SETUP) $(QEMU_STEPS) $(LINUX_STEPS) kernel=scripts/kernel.sh\ rele
 
 GUEST_STEPS := kernel-guest=scripts/kernel.sh\ guest guest=scripts/guest-initramfs.sh
 ALL_STEPS := $(L1_STEPS) $(GUEST_STEPS)
+DEBUG_STEPS := kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
+	module-debug=scripts/module.sh\ debug
 # A driver with a defect, which a test must notice.
 DEFECT_STEP := module-defect=scripts/module.sh\ release\ vfio_ap_never_publishes
 # What the nightly tests and the benchmarks run in Debian's s390x userland.
@@ -33,7 +35,7 @@ run-guest: ## the main job: scenarios (SCENARIO=file TOPOLOGY=file DRIVER=rust|c
 	@target/debug/run-guest
 
 test: ## everything that can be proven in minutes, with all set-up
-	@$(STEPS) $(ALL_STEPS) kernel-debian=scripts/debian-kernel.sh $(DEFECT_STEP) check=scripts/check.sh
+	@$(STEPS) $(ALL_STEPS) $(DEBUG_STEPS) kernel-debian=scripts/debian-kernel.sh $(DEFECT_STEP) check=scripts/check.sh
 	@scripts/test.sh
 
 check: ## format, lints, scripts, licences, documentation's folder map
@@ -49,9 +51,9 @@ bench: ## measured figures, side by side, into target/bench.json
 	@target/debug/l1 bench-driver
 	@target/debug/bench-ap
 
-nightly: ## test, and what needs more: debug kernel, Debian's kernel and tools, KVM selftests
-	@$(STEPS) $(ALL_STEPS) $(DEFECT_STEP) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
-	  module-debug=scripts/module.sh\ debug kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP) $(NEWEST_STEP) $(KERNELS_STEP)
+nightly: ## test, and what needs more: all on the debug kernel, Debian's kernel and tools, KVM selftests
+	@$(STEPS) $(ALL_STEPS) $(DEBUG_STEPS) $(DEFECT_STEP) kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP) $(NEWEST_STEP) \
+	  $(KERNELS_STEP)
 	@NIGHTLY=1 scripts/test.sh
 	@scripts/loom.sh
 	@scripts/mutants.sh
@@ -93,8 +95,7 @@ l1: ## build everything that L1 needs
 	@$(STEPS) $(L1_STEPS)
 
 l1-debug: ## the same with the debug kernel
-	@$(STEPS) $(L1_STEPS) kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
-	  module-debug=scripts/module.sh\ debug
+	@$(STEPS) $(L1_STEPS) $(DEBUG_STEPS)
 
 l1-debian: ## the same with Debian's own kernel instead of ours
 	@$(STEPS) $(L1_STEPS) kernel-debian=scripts/debian-kernel.sh

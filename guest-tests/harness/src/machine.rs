@@ -360,7 +360,7 @@ impl Machine {
     pub fn check_leaks(&self) -> Result<(), Error> {
         // Twice: what was freed or stored just now is not yet settled.
         let scan = "cd /sys/kernel/debug; [ ! -e kmemleak ] || { echo scan >kmemleak; echo scan >kmemleak; cat kmemleak >&2; }";
-        self.shell(scan, Duration::from_secs(300))?;
+        self.shell(scan, Duration::from_secs(900))?;
         self.check_kernel()
     }
 
@@ -510,7 +510,7 @@ impl Machine {
                 "modprobe mdev && insmod /tmp/vfio_ap.ko".to_owned()
             }
         };
-        let output = self.shell(&command, Duration::from_secs(60))?;
+        let output = self.shell(&command, Duration::from_secs(300))?;
         if output.exit == Exit::Status(0) {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// The matrix device of vfio_ap.
 pub(crate) const MATRIX: &str = "/sys/devices/vfio_ap/matrix";
 /// A sysfs access answers within this time, or something is badly wrong.
-const SYSFS: Duration = Duration::from_secs(240);
+const SYSFS: Duration = Duration::from_secs(900);
 
 /// One kind of AP resource, by the name its attributes carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 /// An answer takes this long at most, unless hardware is stuck.
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// The running program. Dropping it closes its devices, some time later.
 pub struct VfioClient<'a> {

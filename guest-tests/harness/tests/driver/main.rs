@@ -8,6 +8,7 @@ mod orders;
 mod parity;
 mod reload;
 mod script;
+mod smoke;
 mod storm;
 mod stuck;
 mod takeover;
@@ -17,7 +18,7 @@ mod weaknesses;
 use harness::config::project_root;
 use harness::mdev::Mdev;
 use harness::vfio::VfioClient;
-use harness::{Config, Driver, Exit, Machine, mdev, qmp};
+use harness::{Config, Driver, Exit, Flavour, Machine, mdev, qmp};
 use qapi::qmp::{device_add, device_del, qom_set};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ const UNBIND: &str = "/sys/bus/ap/drivers/vfio_ap/unbind";
 const BIND: &str = "/sys/bus/ap/drivers/vfio_ap/bind";
 /// What must happen, does within this time also on a busy machine and with the
 /// debug kernel (`KERNEL=debug`).
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// L1 with adapters 5 to 7 by domains 4 and 5, all queues vfio_ap's.
 fn boot(name: &str, driver: Driver) -> Machine {
@@ -60,6 +61,12 @@ fn boot_on(
     let machine = Machine::boot(&config).unwrap();
     assert_eq!(mdev::reserve_all(&machine).unwrap(), queues);
     machine
+}
+
+/// The debug kernel, with time enough for it.
+fn debug(config: &mut Config) {
+    config.flavour = Flavour::Debug;
+    config.boot_limit = LIMIT;
 }
 
 /// A user of an mdev, with a virtual machine that has what the mdev has.

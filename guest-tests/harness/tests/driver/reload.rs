@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The module goes while its queues are being reset, and comes back.
 
-use crate::{A, LIMIT, boot, shell, wait_for};
+use crate::{A, LIMIT, boot, boot_with, debug, shell, wait_for};
 use harness::mdev::{Mdev, Resource};
 use harness::vfio::VfioClient;
 use harness::{Driver, Exit, Machine};
@@ -28,7 +28,16 @@ ls -d /sys/bus/ap/drivers/vfio_ap/??.???? | wc -l
 
 #[test]
 fn the_module_can_go_at_any_time() {
-    let machine = boot("reload", Driver::Rust);
+    reload(boot("reload", Driver::Rust));
+}
+
+#[test]
+#[ignore = "nightly: needs the debug kernel"]
+fn the_module_can_go_at_any_time_on_the_debug_kernel() {
+    reload(boot_with("reload-debug", Driver::Rust, debug));
+}
+
+fn reload(machine: Machine) {
     it_tells_what_it_does(&machine);
     let script = format!("A={A}\n{ROUNDS}");
     let output = machine.shell(&script, LIMIT).unwrap();

@@ -2,7 +2,10 @@
 //! Many at once: writes to mdevs, edits of the AP bus's masks, binds and
 //! unbinds, and changes of the host's configuration.
 
-use crate::{A, APMASK, B, LIMIT, add_adapter, boot, domains, remove_adapter, shell, wait_for};
+use crate::{
+    A, APMASK, B, LIMIT, add_adapter, boot, boot_with, debug, domains, remove_adapter, shell,
+    wait_for,
+};
 use harness::mdev::{Mdev, store};
 use harness::vfio::VfioClient;
 use harness::{Driver, Exit, Machine};
@@ -38,16 +41,25 @@ pub fn at_once(machine: &Machine, loops: &[&str], meanwhile: impl FnOnce()) {
 
 #[test]
 fn everything_at_once_settles() {
-    let machine = boot("storm", Driver::Rust);
-    let one = Mdev::create(&machine, A).unwrap();
-    let two = Mdev::create(&machine, B).unwrap();
-    let mut client = VfioClient::start(&machine);
+    storm(&boot("storm", Driver::Rust));
+}
+
+#[test]
+#[ignore = "nightly: needs the debug kernel"]
+fn everything_at_once_settles_on_the_debug_kernel() {
+    storm(&boot_with("storm-debug", Driver::Rust, debug));
+}
+
+fn storm(machine: &Machine) {
+    let one = Mdev::create(machine, A).unwrap();
+    let two = Mdev::create(machine, B).unwrap();
+    let mut client = VfioClient::start(machine);
     let open = format!("open dev group {}", one.path());
     assert_eq!(client.ask(&open).unwrap(), "ok");
 
     // The bus asks `in_use` with the lock that assignments take first.
     at_once(
-        &machine,
+        machine,
         &[
             "echo 0x06,0x0c,0 >$A/ap_config; echo 0x04,0x08,0 >$A/ap_config",
             "echo 7 >$B/assign_adapter; echo 4 >$B/assign_domain; echo 7 >$B/unassign_adapter",
@@ -57,12 +69,12 @@ fn everything_at_once_settles() {
         || {},
     );
     for adapter in ["-5", "-7"] {
-        store(&machine, APMASK, adapter).unwrap();
+        store(machine, APMASK, adapter).unwrap();
     }
 
     // Queues come and go by hand while the host's configuration changes.
     at_once(
-        &machine,
+        machine,
         &[
             "echo 0x06,0x0c,0 >$A/ap_config; echo 5 >$A/unassign_domain",
             "echo 0x01,0x0c,0 >$B/ap_config; echo 7 >$B/unassign_adapter",
@@ -72,32 +84,22 @@ fn everything_at_once_settles() {
         ],
         || {
             for _ in 0..4 {
-                domains(&machine, "4", "4");
-                remove_adapter(&machine);
-                domains(&machine, "4,5", "4,5,7");
-                add_adapter(&machine);
+                domains(machine, "4", "4");
+                remove_adapter(machine);
+                domains(machine, "4,5", "4,5,7");
+                add_adapter(machine);
             }
         },
     );
     shell(
-        &machine,
+        machine,
         "cd /sys/bus/ap/drivers/vfio_ap; until [ $(ls -d ??.???? | wc -l) = 6 ]; do
            for q in 05.0004 07.0005; do [ -e $q ] || echo $q >bind || true; done; usleep 50000
          done 2>/dev/null",
     );
 
-    store(
-        &machine,
-        &format!("{}/ap_config", two.path()),
-        "0x01,0x0c,0",
-    )
-    .unwrap();
-    store(
-        &machine,
-        &format!("{}/ap_config", one.path()),
-        "0x06,0x0c,0",
-    )
-    .unwrap();
+    store(machine, &format!("{}/ap_config", two.path()), "0x01,0x0c,0").unwrap();
+    store(machine, &format!("{}/ap_config", one.path()), "0x06,0x0c,0").unwrap();
     wait_for(&one, "explain", &[]);
     wait_for(&two, "explain", &[]);
     let queues = ["05.0004", "05.0005", "06.0004", "06.0005"];
@@ -109,5 +111,5 @@ fn everything_at_once_settles() {
     one.remove().unwrap();
     two.remove().unwrap();
     machine.check_leaks().unwrap();
-    machine.shutdown().unwrap();
+    machine.check_kernel().unwrap();
 }

@@ -3,14 +3,23 @@
 //! does not mix with its masks. When one is cleared the bus takes the queue
 //! without asking.
 
-use crate::{A, APMASK, boot, set_override, shell, until, wait_for};
+use crate::{A, APMASK, boot, boot_with, debug, set_override, shell, until, wait_for};
 use harness::mdev::{Mdev, store};
 use harness::vfio::VfioClient;
-use harness::{Driver, qmp};
+use harness::{Driver, Machine, qmp};
 
 #[test]
 fn a_queue_is_reset_before_its_next_driver_has_it() {
-    let machine = boot("takeover", Driver::Rust);
+    takeover(boot("takeover", Driver::Rust));
+}
+
+#[test]
+#[ignore = "nightly: needs the debug kernel"]
+fn a_queue_is_reset_before_its_next_driver_has_it_on_the_debug_kernel() {
+    takeover(boot_with("takeover-debug", Driver::Rust, debug));
+}
+
+fn takeover(machine: Machine) {
     let refused = set_override(&machine, "05.0004", "vfio_ap").unwrap_err();
     assert!(refused.to_string().ends_with("Invalid argument"));
     store(&machine, APMASK, &format!("0x{}", "f".repeat(64))).unwrap();
