@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 const ROOT: &str = "target/l1-root";
 const INITRD: &str = "/mnt/host/guest-initramfs";
-/// CPUs of a guest under apvmm: as many as it can have.
-const APVMM_CPUS: u32 = 1;
+/// CPUs of a guest.
+const APVMM_CPUS: u32 = 2;
 const QEMU_CPUS: u32 = 2;
 const MINUTE: Duration = Duration::from_secs(60);
 
