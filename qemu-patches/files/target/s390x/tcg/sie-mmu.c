@@ -32,11 +32,12 @@
 #define TEID_PROTECTION 0x004
 
 /*
- * Any change of host translation invalidates the cached second stages of all
- * CPUs: the host address says nothing about guest addresses.
+ * A change of host translation that is not known to concern no guest
+ * invalidates the cached second stages of all CPUs: the host address says
+ * nothing about guest addresses.  Whoever increments this flushes the MMU
+ * indices of guests on all CPUs, too.
  */
 static uint32_t s2_generation;
-static bool guests_seen;
 
 /* Drop all entries: those of an earlier epoch are not valid */
 static void s2_flush(S390SIEState *sie)
@@ -59,6 +60,38 @@ static S390SIEStage2 *s2_lookup(S390SIEState *sie, uint64_t gpage)
     return &sie->s2[(gpage >> TARGET_PAGE_BITS) % S2_ENTRIES];
 }
 
+/* Which bit stands for the page table that has the entry at @pte_addr */
+static uint32_t table_bit(uint64_t pte_addr)
+{
+    const uint64_t table = pte_addr & SEGMENT_ENTRY_ORIGIN;
+
+    return (table * 0x9e3779b97f4a7c15ULL) >> (64 - SIE_S2_TABLES_LOG2);
+}
+
+/*
+ * This CPU is about to read the host's page-table entry at @pte_addr for a
+ * guest.  Each CPU keeps a set of such tables, in which a table may seem to be
+ * that is not, so that most entries that the host invalidates in its own
+ * tables leave guests alone.
+ */
+void s390_sie_note_page_table(CPUS390XState *env, uint64_t pte_addr)
+{
+    const uint32_t bit = table_bit(pte_addr);
+
+    if (!test_bit(bit, env->sie.s2_tables)) {
+        set_bit_atomic(bit, env->sie.s2_tables);
+        /* before the entry is read; pairs with s390_sie_pte_invalidated() */
+        smp_mb();
+    }
+}
+
+static bool table_noted(const S390SIEState *sie, uint64_t pte_addr)
+{
+    const uint32_t bit = table_bit(pte_addr);
+
+    return qatomic_read(&sie->s2_tables[BIT_WORD(bit)]) & BIT_MASK(bit);
+}
+
 static uint64_t host_real2abs(uint64_t raddr, uint64_t prefix)
 {
     if (raddr < 2 * TARGET_PAGE_SIZE) {
@@ -79,6 +112,7 @@ static int translate_page(CPUS390XState *env, uint64_t gpage, int rw,
     const S390DATContext ctx = {
         .cr0 = sie->host.cregs[0],
         .pte_addr = pte_addr,
+        .stage2 = true,
     };
     uint64_t hva = gpage;
     target_ulong raddr;
@@ -172,24 +206,50 @@ uint64_t s390_sie_pte_addr(CPUS390XState *env, uint64_t vaddr, int rw)
     return pte_addr;
 }
 
-/* The host has changed its translation tables or prefix */
-void s390_sie_host_dat_changed(CPUS390XState *env)
+/*
+ * The host has changed its translation tables, and the caller flushes all MMU
+ * indices: of this CPU if @local, else of all CPUs.
+ */
+void s390_sie_host_dat_changed(CPUS390XState *env, bool local)
 {
-    if (!env->sie.active) {
+    if (env->sie.active) {
+        return;
+    }
+    if (!local) {
         qatomic_inc(&s2_generation);
+    } else if (env->sie.s2) {
+        s2_flush(&env->sie);
     }
 }
 
 /*
- * The same where the caller does not flush all MMU indices anyway: of this
- * CPU if @local, else of all CPUs.
+ * The host has invalidated the page-table entry at absolute address @pte_addr.
+ * The caller flushes no more than a page of the host: if the entry is in a
+ * table that a guest depends on, flush all of the guest, on this CPU if
+ * @local, else on all.
  */
-void s390_sie_flush_guests(CPUS390XState *env, bool local)
+void s390_sie_pte_invalidated(CPUS390XState *env, uint64_t pte_addr, bool local)
 {
-    if (env->sie.active || !qatomic_read(&guests_seen)) {
+    bool noted = false;
+    CPUState *cs;
+
+    if (env->sie.active) {
         return;
     }
-    s390_sie_host_dat_changed(env);
+    /* after the entry was written; pairs with s390_sie_note_page_table() */
+    smp_mb();
+    if (local) {
+        noted = table_noted(&env->sie, pte_addr);
+    } else {
+        CPU_FOREACH(cs) {
+            noted |= table_noted(&cpu_env(cs)->sie, pte_addr);
+        }
+    }
+    if (!noted) {
+        return;
+    }
+    env->sie.stats.pte_flushes++;
+    s390_sie_host_dat_changed(env, local);
     if (local) {
         tlb_flush_by_mmuidx(env_cpu(env), MMU_SIE_IDX_MAP);
     } else {
@@ -230,7 +290,6 @@ void s390_sie_enter_mmu(CPUS390XState *env)
     if (!sie->s2) {
         sie->s2 = g_new0(S390SIEStage2, S2_ENTRIES);
         sie->s2_epoch = 1;
-        qatomic_set(&guests_seen, true);
     }
     s390_sie_save_tlb_key(env, &key);
     if (be16_to_cpu(sie->sd->ihcpu) != env->core_id ||
@@ -239,5 +298,6 @@ void s390_sie_enter_mmu(CPUS390XState *env)
         sie->stats.tlb_flushes++;
         sie->sd->ihcpu = cpu_to_be16(env->core_id);
         tlb_flush_by_mmuidx(env_cpu(env), MMU_SIE_IDX_MAP);
+        memset(sie->s2_tables, 0, sizeof(sie->s2_tables));
     }
 }

@@ -6,6 +6,9 @@
 #ifndef TARGET_S390X_TCG_SIE_STATE_H
 #define TARGET_S390X_TCG_SIE_STATE_H
 
+/* Size of the set of the host's page tables that are used for a guest */
+#define SIE_S2_TABLES_LOG2  13
+
 /* One entry of the cache of guest absolute to host absolute page addresses */
 typedef struct S390SIEStage2 {
     uint64_t gpage;
@@ -26,7 +29,8 @@ typedef struct S390SIETLBKey {
 /* Counters, see sie-stats.c */
 typedef struct S390SIEStats {
     uint64_t entries;
-    uint64_t tlb_flushes;
+    uint64_t tlb_flushes;   /* on entry */
+    uint64_t pte_flushes;   /* as the host invalidated a page-table entry */
     uint64_t icpt[32];      /* by interception code / 4; 0: nullified */
     uint64_t host_fault[64];/* by program interruption code */
     uint64_t *insn;         /* intercepted instructions by opcode */
@@ -74,6 +78,7 @@ typedef struct S390SIEState {
     /* second translation stage, see sie-mmu.c */
     S390SIEStage2 *s2;
     uint32_t s2_gen, s2_epoch;
+    unsigned long s2_tables[BITS_TO_LONGS(1 << SIE_S2_TABLES_LOG2)];
     S390SIETLBKey tlb_key;
 
     S390SIEStats stats;

@@ -80,6 +80,7 @@ static S390SIEInfo *sie_info(CPUS390XState *env)
     info->cpu = env->core_id;
     info->entries = stats->entries;
     info->tlb_flushes = stats->tlb_flushes;
+    info->pte_flushes = stats->pte_flushes;
     info->nullified = stats->icpt[SIE_ICPT_NONE];
     info->intercepts = counter_list(stats->icpt, 1, ARRAY_SIZE(stats->icpt), 4);
     info->host_faults = counter_list(stats->host_fault, 0,
@@ -116,9 +117,10 @@ void hmp_info_sie(Monitor *mon, const QDict *qdict)
         const S390SIEInfo *info = l->value;
 
         monitor_printf(mon, "CPU %" PRIu64 ": entries %" PRIu64
-                       ", guest TLB flushes %" PRIu64
-                       ", nullified %" PRIu64 "\n", info->cpu, info->entries,
-                       info->tlb_flushes, info->nullified);
+                       ", guest TLB flushes %" PRIu64 " and %" PRIu64
+                       " by page-table entry, nullified %" PRIu64 "\n",
+                       info->cpu, info->entries, info->tlb_flushes,
+                       info->pte_flushes, info->nullified);
         print_counters(mon, "interception", 2, info->intercepts);
         print_counters(mon, "host fault", 2, info->host_faults);
         print_counters(mon, "instruction", 4, info->instructions);

@@ -74,8 +74,14 @@ int s390_sie_translate(CPUS390XState *env, uint64_t gabs, int rw,
 uint64_t s390_sie_pte_addr(CPUS390XState *env, uint64_t vaddr, int rw);
 void s390_sie_enter_mmu(CPUS390XState *env);
 void s390_sie_save_tlb_key(CPUS390XState *env, S390SIETLBKey *key);
-void s390_sie_host_dat_changed(CPUS390XState *env);
-void s390_sie_flush_guests(CPUS390XState *env, bool local);
+void s390_sie_note_page_table(CPUS390XState *env, uint64_t pte_addr);
+void s390_sie_host_dat_changed(CPUS390XState *env, bool local);
+void s390_sie_pte_invalidated(CPUS390XState *env, uint64_t pte_addr,
+                              bool local);
+
+/* sie-watch.c: get a CPU out of its guest for a request made in storage */
+void s390_sie_watch(CPUS390XState *env);
+bool s390_sie_watched(CPUS390XState *env, uint64_t addr, bool store);
 
 /* sie-timer.c: guest clock comparator and CPU timer */
 void s390_sie_timer_init(CPUS390XState *env);
