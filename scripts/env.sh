@@ -55,10 +55,7 @@ stamp() {
 lock_cache() {
   [ -z "${CACHE_LOCKED-}" ] || return 0
   exec 9>"$CACHE/lock"
-  if ! flock -n 9; then
-    say "another build holds $CACHE/lock; waiting for it"
-    flock 9
-  fi
+  flock -n 9 || { say "another build holds $CACHE/lock; waiting for it" && flock 9; }
   export CACHE_LOCKED=1
 }
 
