@@ -142,9 +142,11 @@ pub const CATALOGUE: &[Weakness] = &[
         number: 13,
         found: RUN,
         defect: "a bind inside a bus scan is not filtered if the scan's reason goes meanwhile",
-        proof: Proof::Ours {
-            why: "not shown: the window is inside one bus scan, which nothing in L1 can hold",
-            tests: &[
+        proof: Proof::Both {
+            test: "driver::weaknesses::w13_a_bind_inside_a_bus_scan_is_not_forgotten",
+            c: "the queue is forgotten",
+            rust: "the queue joins",
+            more: &[
                 "logic::filter::a_bind_during_a_scan_is_not_lost",
                 "driver::storm::everything_at_once_settles",
             ],

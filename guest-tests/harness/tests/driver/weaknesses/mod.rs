@@ -5,11 +5,14 @@
 mod cases;
 mod kasan;
 
-use crate::{A, LIMIT, boot, shell, wait_for};
+use crate::{A, BIND, LIMIT, UNBIND, boot, boot_on, shell, wait_for};
 use harness::evidence::{Record, Seen, expected, leave};
 use harness::mdev::{Mdev, Resource};
 use harness::vfio::VfioClient;
 use harness::{Config, Driver, Error, Exit, Machine, config, mdev, qmp};
+use l1_protocol::{Command, Event};
+use qapi::qmp::{device_add, device_del};
+use serde_json::json;
 
 /// What a driver does, in words; leaves the machine as it found it.
 type Case = fn(&Machine) -> String;
@@ -130,4 +133,79 @@ fn w06_a_load_that_fails_leaves_nothing() {
     let c = load("modprobe vfio_ap");
     compare_and_leave(Record::from([(6, Seen { c, rust })]));
     machine.shutdown().unwrap();
+}
+
+/// The C driver defers what is bound inside a scan that found something for the
+/// same mdev, and forgets it when that something is unassigned before the scan
+/// ends. Scans of this machine take long enough to do both.
+#[test]
+fn w13_a_bind_inside_a_bus_scan_is_not_forgotten() {
+    let [c, rust] = [("scan-c", Driver::C), ("scan-rust", Driver::Rust)].map(bound_in_a_scan);
+    compare_and_leave(Record::from([(13, Seen { c, rust })]));
+}
+
+fn bound_in_a_scan((name, driver): (&str, Driver)) -> String {
+    /// Whether the steps fall into the scan is a matter of time.
+    const TRIES: usize = 20;
+    let ours = driver == Driver::Rust;
+    let machine = boot_on("twelve-by-sixteen", 192, name, driver, |_| {});
+    mdev::store(&machine, "/sys/bus/ap/config_time", "120").unwrap();
+    let mdev = Mdev::create(&machine, A).unwrap();
+    let plug = |there: bool| {
+        let id = "ap00".to_owned();
+        if there {
+            let arguments = json!({"apid": 0, "mode": "cca"});
+            let command = device_add {
+                driver: "ap-cex".to_owned(),
+                id: Some(id),
+                bus: None,
+                arguments: arguments.as_object().cloned().unwrap(),
+            };
+            machine.qmp(command).unwrap();
+        } else {
+            machine.qmp(device_del { id }).unwrap();
+        }
+    };
+    let mut seen = "the queue joins";
+    for _ in 0..TRIES {
+        plug(false);
+        shell(
+            &machine,
+            "cd /sys/bus/ap/devices; while [ -e card00 ]; do usleep 20000; done",
+        );
+        mdev::store(&machine, UNBIND, "01.0000").unwrap();
+        let config = format!("{}/ap_config", mdev.path());
+        mdev::store(&machine, &config, "0xc0,0x80,0x00").unwrap();
+        wait_for(&mdev, "guest_matrix", &[".0000"]);
+        // The adapter is found early in a scan, which goes on to all others.
+        let steps = format!(
+            "echo; until [ -e /sys/bus/ap/devices/card00 ]; do :; done
+             echo 01.0000 >{BIND}; echo 0 >{}/unassign_adapter",
+            mdev.path()
+        );
+        let (id, events) = machine.start(Command {
+            argv: ["sh", "-c", &steps].map(str::to_owned).to_vec(),
+            ..Command::default()
+        });
+        // It looks before there is something to see.
+        machine.next_within(&events, LIMIT).unwrap();
+        plug(true);
+        while !matches!(
+            machine.next_within(&events, LIMIT).unwrap(),
+            Some(Event::Exited { .. })
+        ) {}
+        machine.client().end(id);
+        let scanned = "cd /sys/bus/ap; until [ -e drivers/vfio_ap/00.00ff ]; do usleep 20000; done
+                       n=$(cat scans); until [ $(cat scans) != $n ]; do echo 1 >scans; done";
+        shell(&machine, scanned);
+        if ours {
+            wait_for(&mdev, "guest_matrix", &["01.0000"]);
+        } else if mdev.lines("guest_matrix").unwrap() != ["01.0000"] {
+            seen = "the queue is forgotten";
+            break;
+        }
+    }
+    mdev.remove().unwrap();
+    machine.shutdown().unwrap();
+    seen.to_owned()
 }
