@@ -21,7 +21,12 @@ impl<M: Memory> Model<M> {
         if wanted == mdev.published {
             return Ok(None);
         }
-        let apcb = Apcb::admit(wanted, |apqn| self.queue_mut(apqn).ok()?.admit(id));
+        let mut queues = self.queues.as_mut_slice().iter_mut();
+        let apcb = Apcb::admit(wanted, |apqn| {
+            // both ascend, so what was skipped is not looked at again
+            let queue = queues.find(|queue| queue.apqn() >= apqn)?;
+            (queue.apqn() == apqn).then(|| queue.admit(id))?
+        });
         // the filter chose only queues that admit; if it were wrong, this
         // refuses instead of giving away what is not clean
         let apcb = apcb.ok_or(Errno::Eio)?;
