@@ -22,5 +22,5 @@ CARGO_TARGET_DIR=$OUTPUT/build/s390x "$ROOT/guest-tests/bare-metal/build.sh"
 # What the agent mounts as /mnt/host in L1.
 mkdir -p "$OUTPUT/s390x" "$OUTPUT/share"
 rsync -c "$OUTPUT/build/s390x/$HOSTED/release/"{l1-agent,linux-probe} "$OUTPUT/s390x/"
-rsync -c "$OUTPUT/build/s390x/$HOSTED/release/"{apvmm,confined,host-io,vfio-client,workload,zcrypt} \
+rsync -c "$OUTPUT/build/s390x/$HOSTED/release/"{apvmm,confined,follow,host-io,vfio-client,workload,zcrypt} \
   "$OUTPUT/build/s390x/s390x-unknown-none-softfloat/release/"{probe,cpus,sie-host} "$OUTPUT/share/"

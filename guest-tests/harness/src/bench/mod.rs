@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `target/bench.json`: one entry a figure, replaced by name when measured anew.
 
+pub mod follow;
 pub mod sie;
 pub mod vmm;
 
@@ -46,6 +47,14 @@ pub fn median_and_spread(runs: &[f64]) -> (f64, f64) {
     }
 }
 
+/// What this part of the runs is not above; zero for none.
+pub fn percentile(runs: &[f64], part: f64) -> f64 {
+    let mut sorted = runs.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let rank = (sorted.len() as f64 * part).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
+}
+
 /// Write the entry into `target/bench.json`, keeping the others.
 ///
 /// # Errors
@@ -69,6 +78,15 @@ pub fn record(entry: Entry) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_percentile_is_one_of_the_runs() {
+        let runs: Vec<f64> = (1..=200).rev().map(f64::from).collect();
+        assert_eq!(percentile(&runs, 0.5), 100.0);
+        assert_eq!(percentile(&runs, 0.99), 198.0);
+        assert_eq!(percentile(&[7.0], 0.99), 7.0);
+        assert_eq!(percentile(&[], 0.5), 0.0);
+    }
 
     #[test]
     fn the_median_is_not_the_mean() {
