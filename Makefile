@@ -25,7 +25,7 @@ NEWEST_STEP := l1-root-sid=env\ SUITE=sid\ scripts/l1-root.sh\ qemu-system-s390x
 KERNELS_STEP := guest-kernels=scripts/guest-kernels.sh
 
 .PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug l1-debian \
-	l1-shell l1-run l1-root run-guest test check bench nightly kvm-selftests clean
+	l1-shell l1-run l1-root run-guest demo test check bench nightly kvm-selftests clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,10 @@ help: ## this list
 run-guest: ## the main job: scenarios (SCENARIO=file TOPOLOGY=file DRIVER=rust|c GUEST=probe|linux|kernel VERBOSE=1)
 	@$(STEPS) $(ALL_STEPS)
 	@target/debug/run-guest
+
+demo: ## plug and unplug by hand under a running guest, and watch (without a terminal: a story)
+	@$(STEPS) $(ALL_STEPS)
+	@target/debug/demo
 
 test: ## everything that can be proven in minutes, with all set-up
 	@$(STEPS) $(ALL_STEPS) $(DEBUG_STEPS) kernel-debian=scripts/debian-kernel.sh $(DEFECT_STEP) check=scripts/check.sh

@@ -18,6 +18,7 @@ pub mod audit;
 pub mod bench;
 pub mod client;
 pub mod config;
+pub mod demo;
 pub mod driver_bench;
 pub mod error;
 pub mod evidence;

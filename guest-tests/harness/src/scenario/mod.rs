@@ -25,12 +25,17 @@ mod vmm;
 mod world;
 
 pub use check::Finding;
+pub(crate) use check::driver_paths;
 pub use engine::{Options, run, run_here};
 pub use file::Scenario;
 pub use fit::Given;
-pub(crate) use perform::OUR_UUIDS;
+pub(crate) use kernel::kernels;
+pub(crate) use operator::Operator;
+pub(crate) use perform::{Actor, Ground, OUR_UUIDS};
 pub use report::{Report, ScenarioReport, StepReport};
 pub use source::ScenarioError;
+pub(crate) use stage::Stage;
+pub(crate) use value::Queue;
 
 #[cfg(test)]
 mod tests;
