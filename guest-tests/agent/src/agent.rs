@@ -46,7 +46,10 @@ pub fn serve(mut requests: File, log: Log) -> Result<()> {
     })?;
     let to = port.clone();
     std::thread::spawn(move || {
-        if let Err(e) = kmsg::stream(&to, log) {
+        // A stream that fails ends the agent, which tells it.
+        if let Err(e) = kmsg::stream(&to, log)
+            && !e.is::<FrameError>()
+        {
             eprintln!("agent: the kernel log is no longer streamed: {e:#}");
         }
     });

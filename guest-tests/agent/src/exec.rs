@@ -126,9 +126,8 @@ impl Commands {
     }
 
     fn tell(&self, event: &Event) {
-        if let Err(e) = self.port.send(event) {
-            eprintln!("agent: {e}");
-        }
+        // A stream that fails ends the agent, which tells it.
+        let _ = self.port.send(event);
     }
 
     /// Send the output, wait for the end, tell it.
