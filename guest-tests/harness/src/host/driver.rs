@@ -2,6 +2,7 @@
 //! Which vfio_ap a host gets: ours where it fits the running kernel, else the
 //! kernel's own.
 
+use crate::scenario::depends;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -165,21 +166,10 @@ fn modprobe(name: &str) -> Result<(), String> {
 /// Load a module file, after the modules that it needs.
 fn insert(file: &Path) -> Result<(), String> {
     let content = fs::read(file).map_err(|e| e.to_string())?;
-    for name in needs(&content) {
+    for name in depends(&content) {
         modprobe(&name)?;
     }
     nix::kmod::init_module(&content, c"").map_err(|e| e.to_string())
-}
-
-/// What a module says of itself: `depends=` and names, among other words that
-/// end in NUL.
-fn needs(module: &[u8]) -> Vec<String> {
-    const KEY: &[u8] = b"depends=";
-    let mut words = module.split(|b| *b == 0);
-    let names = words.find_map(|word| word.strip_prefix(KEY));
-    let names = String::from_utf8_lossy(names.unwrap_or_default());
-    let names = names.split(',').filter(|n| !n.is_empty());
-    names.map(str::to_owned).collect()
 }
 
 /// Remove the module.
@@ -197,16 +187,6 @@ pub fn unload() -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_module_tells_what_it_needs() {
-        assert_eq!(
-            needs(b"x\0depends=mdev,kvm\0license=GPL\0"),
-            ["mdev", "kvm"]
-        );
-        assert!(needs(b"x\0depends=\0").is_empty());
-        assert!(needs(b"x").is_empty());
-    }
 
     #[test]
     fn the_driver_fits_the_kernel() {

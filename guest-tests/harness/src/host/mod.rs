@@ -140,7 +140,8 @@ pub fn run(
         reserve(&plan, named)?;
         let given = Given {
             queues: named.clone(),
-            rsa: before.rsa(),
+            accelerators: before.mode('A'),
+            coprocessors: before.mode('C'),
             control: before.control,
             masked: match plan.by {
                 By::Masks(apm, _) => apm,

@@ -81,12 +81,11 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Adapters that compute RSA: accelerators, and coprocessors with CCA.
-    pub fn rsa(&self) -> Apm {
-        let able = self.cards.iter().filter(|(_, kind)| {
-            kind.starts_with("CEX") && (kind.ends_with('A') || kind.ends_with('C'))
-        });
-        able.map(|(apid, _)| *apid).collect()
+    /// Adapters of one mode: `A`ccelerators, `C`CA coprocessors, E`P`11 ones.
+    pub fn mode(&self, letter: char) -> Apm {
+        let is = |kind: &str| kind.starts_with("CEX") && kind.ends_with(letter);
+        let those = self.cards.iter().filter(|(_, kind)| is(kind));
+        those.map(|(apid, _)| *apid).collect()
     }
 
     /// Whether queues may be given to a driver one by one.
@@ -194,7 +193,8 @@ mod tests {
         };
         assert_eq!(survey.queues[&second], gone);
         assert!(survey.apmask == Apm::FULL && survey.aqmask.count() == 255);
-        assert_eq!(survey.rsa(), Apm::of(Apid::new(5)));
+        assert_eq!(survey.mode('C'), Apm::of(Apid::new(5)));
+        assert!(survey.mode('A').is_empty());
         assert_eq!(survey.mdevs["some-uuid"], [second]);
         assert_eq!(survey.users, ["12 server"]);
         assert!(survey.has_overrides());

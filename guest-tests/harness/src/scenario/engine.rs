@@ -110,7 +110,10 @@ fn all_here(
 ) -> Result<(), Error> {
     let mut stage = Stage::new(machine, options.verbose)?;
     for scenario in scenarios {
-        match fit(scenario, &topology(&scenario.topology)?, given) {
+        let instead = options.guest.as_deref();
+        let mut kinds = scenario.guests.iter().map(|g| instead.unwrap_or(&g.kind));
+        let linux = kinds.all(|kind| kind != "probe");
+        match fit(scenario, &topology(&scenario.topology)?, given, linux) {
             Ok(fitted) => {
                 let mut inner = ktap.nested(fitted.steps.len());
                 let ground = Ground::Given(&given.queues);

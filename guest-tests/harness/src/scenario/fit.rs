@@ -23,8 +23,10 @@ use std::sync::LazyLock;
 pub struct Given {
     /// The queues that may be used; no others are touched.
     pub queues: BTreeSet<Apqn>,
-    /// Adapters that compute RSA.
-    pub rsa: Apm,
+    /// Accelerators, with which any guest computes RSA.
+    pub accelerators: Apm,
+    /// Coprocessors that compute RSA, too, for guests with drivers.
+    pub coprocessors: Apm,
     /// The host's control domains.
     pub control: Adm,
     /// Adapters that `apmask` keeps from the host, all of whose queues were
@@ -32,14 +34,32 @@ pub struct Given {
     pub masked: Apm,
 }
 
-/// The scenario for these queues; or why it cannot be run with them.
-pub fn fit(scenario: &Scenario, topology: &Topology, given: &Given) -> Result<Scenario, String> {
+/// The scenario for these queues; or why it cannot be run with them. `linux` is
+/// whether its guests are Linux.
+pub fn fit(
+    scenario: &Scenario,
+    topology: &Topology,
+    given: &Given,
+    linux: bool,
+) -> Result<Scenario, String> {
     if scenario.reserved != Reserved::Word(ReservedWord::All) {
         return Err("it lets the host keep adapters at the start".to_owned());
     }
-    let used = Used::of(scenario, topology);
-    let map = used.find(given).ok_or_else(|| used.to_string())?;
-    let fitter = Fitter { map, given };
+    let mut used = Used::of(scenario, topology);
+    let able = match linux {
+        true => given.accelerators.or(given.coprocessors),
+        false => given.accelerators,
+    };
+    let computes = used.find(given, able);
+    let rsa = computes.is_some();
+    // Rather without its requests than not at all.
+    used.rsa = Apm::EMPTY;
+    let map = computes.or_else(|| used.find(given, able));
+    let fitter = Fitter {
+        map: map.ok_or_else(|| used.to_string())?,
+        given,
+        rsa,
+    };
     let steps = scenario.steps.iter().map(|step| fitter.step(step));
     Ok(Scenario {
         steps: steps.collect::<Result<_, _>>()?,
@@ -61,9 +81,6 @@ impl std::fmt::Display for Used {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (adapters, domains) = (self.adapters.count(), self.domains.count());
         write!(f, "it needs {adapters} adapters by {domains} domains")?;
-        if !self.rsa.is_empty() {
-            write!(f, ", {} of the adapters for RSA", self.rsa.count())?;
-        }
         if !self.control.is_empty() {
             write!(f, ", with {} control domains", self.control.count())?;
         }
@@ -103,15 +120,15 @@ impl Used {
         self.domains.set(queue.0.apqi);
     }
 
-    /// The first adapters and domains that do.
-    fn find(&self, given: &Given) -> Option<Map> {
+    /// The first adapters and domains that do; those of `able` compute RSA.
+    fn find(&self, given: &Given, able: Apm) -> Option<Map> {
         let mut by_adapter: BTreeMap<Apid, Aqm> = BTreeMap::new();
         for queue in &given.queues {
             by_adapter.entry(queue.apid).or_default().set(queue.apqi);
         }
         let theirs: Vec<(Apid, Aqm)> = by_adapter.into_iter().collect();
         let ours: Vec<Apid> = self.adapters.iter().collect();
-        let (chosen, domains) = self.choose(&ours, &theirs, Aqm::FULL, given)?;
+        let (chosen, domains) = self.choose(&ours, &theirs, Aqm::FULL, given, able)?;
         let control = as_control(domains).and(given.control);
         Some(Map {
             adapters: ours.into_iter().zip(chosen).collect(),
@@ -127,6 +144,7 @@ impl Used {
         theirs: &[(Apid, Aqm)],
         domains: Aqm,
         given: &Given,
+        able: Apm,
     ) -> Option<(Vec<Apid>, Aqm)> {
         let control = as_control(domains).and(given.control);
         if domains.count() < self.domains.count() || control.count() < self.control.count() {
@@ -136,11 +154,11 @@ impl Used {
             return Some((Vec::new(), domains));
         };
         theirs.iter().enumerate().find_map(|(i, (apid, has))| {
-            if self.rsa.test(*first) && !given.rsa.test(*apid) {
+            if self.rsa.test(*first) && !able.test(*apid) {
                 return None;
             }
             let (mut chosen, common) =
-                self.choose(rest, &theirs[i + 1..], domains.and(*has), given)?;
+                self.choose(rest, &theirs[i + 1..], domains.and(*has), given, able)?;
             chosen.insert(0, *apid);
             Some((chosen, common))
         })
@@ -222,6 +240,8 @@ impl Map {
 struct Fitter<'a> {
     map: Map,
     given: &'a Given,
+    /// Whether adapters that are to compute RSA do.
+    rsa: bool,
 }
 
 impl Fitter<'_> {
@@ -244,6 +264,7 @@ impl Fitter<'_> {
                 }
                 None => Err(NOT_THERE),
             },
+            Action::Crypto(_) if !self.rsa => Err(NO_RSA),
             Action::Crypto(c) => match self.map.queue(c.apqn) {
                 Some(apqn) => {
                     let mut c = c.clone();
@@ -328,6 +349,7 @@ impl Fitter<'_> {
         new.queue_driver = self.queues(&e.queue_driver);
         let log = e.log.as_ref().and_then(|p| map.text(p.0.as_str()));
         new.log = log.and_then(|text| Pattern::new(&text).ok());
+        new.crypto_ok = new.crypto_ok.filter(|_| self.rsa);
         if let Some(Never(nevers)) = &mut new.never {
             // With a number that the host cannot show it never comes true, and
             // without that number it would be something else.
@@ -369,6 +391,7 @@ impl Fitter<'_> {
 }
 
 const NOT_THERE: &str = "the topology does not have it at the start, nor has this host";
+const NO_RSA: &str = "no adapter that was named computes RSA for these guests";
 const TOO_MUCH: &str = "it cannot be held to the queues that were named";
 
 #[cfg(test)]

@@ -216,7 +216,7 @@ fn content(file: &Path) -> Result<Vec<u8>, Error> {
 }
 
 /// The modules that one needs, from its `.modinfo`: variables, a NUL behind each.
-fn depends(module: &[u8]) -> Vec<String> {
+pub(crate) fn depends(module: &[u8]) -> Vec<String> {
     const KEY: &[u8] = b"\0depends=";
     let at = module.windows(KEY.len()).position(|w| w == KEY);
     let value = at.map_or(&[][..], |at| &module[at + KEY.len()..]);

@@ -29,7 +29,7 @@ pub(crate) use check::driver_paths;
 pub use engine::{Options, run, run_here};
 pub use file::Scenario;
 pub use fit::Given;
-pub(crate) use kernel::kernels;
+pub(crate) use kernel::{depends, kernels};
 pub(crate) use operator::Operator;
 pub(crate) use perform::{Actor, Ground, OUR_UUIDS};
 pub use report::{Report, ScenarioReport, StepReport};

@@ -19,7 +19,8 @@ fn given(adapters: &[u8], domains: &[u8]) -> Given {
         .flat_map(|a| domains.iter().map(move |d| queue(a, d)));
     Given {
         queues: pairs.collect(),
-        rsa: all(adapters),
+        accelerators: all(adapters),
+        coprocessors: Apm::EMPTY,
         control: all(domains),
         masked: Apm::EMPTY,
     }
@@ -27,7 +28,7 @@ fn given(adapters: &[u8], domains: &[u8]) -> Given {
 
 fn fitted(name: &str, given: &Given) -> Result<Scenario, String> {
     let (scenario, topology) = read(name);
-    fit(&scenario, &topology, given)
+    fit(&scenario, &topology, given, false)
 }
 
 fn step(scenario: &Scenario, action: &str) -> Step {
@@ -107,7 +108,7 @@ fn too_few_queues_are_a_reason() {
     let words = fitted("default", &given(&[1, 2], &[4, 5, 6])).unwrap_err();
     assert_eq!(
         words,
-        "it needs 3 adapters by 3 domains, 1 of the adapters for RSA, with 3 control domains; APQNS has no such"
+        "it needs 3 adapters by 3 domains, with 3 control domains; APQNS has no such"
     );
     let mut host = given(&[1, 2, 3], &[4, 5, 6]);
     host.queues.remove(&"02.0006".parse().unwrap());
@@ -120,11 +121,20 @@ fn too_few_queues_are_a_reason() {
 #[test]
 fn rsa_goes_through_adapters_that_compute_it() {
     let mut host = given(&[1, 2, 3, 4], &[4, 5, 6]);
-    host.rsa = all(&[3]);
+    host.accelerators = all(&[3]);
     let default = fitted("default", &host).unwrap();
     step(&default, "3 RSA requests of g through 03.0004");
-    host.rsa = Apm::EMPTY;
-    assert!(fitted("default", &host).is_err());
+
+    // A coprocessor does for Linux; bare metal goes without requests.
+    (host.accelerators, host.coprocessors) = (Apm::EMPTY, all(&[3]));
+    let (scenario, topology) = read("default");
+    let linux = fit(&scenario, &topology, &host, true).unwrap();
+    step(&linux, "3 RSA requests of g through 03.0004");
+    let bare = fitted("default", &host).unwrap();
+    assert!(bare.steps.iter().all(|s| s.expect.crypto_ok.is_none()));
+    let crypto = |s: &&Step| matches!(s.action, Action::Crypto(_));
+    let mut requests = bare.steps.iter().filter(crypto);
+    assert!(requests.all(|s| s.left_out.as_deref() == Some(NO_RSA)));
 }
 
 #[test]
