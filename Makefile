@@ -15,6 +15,9 @@ GUEST_STEPS := kernel-guest=scripts/kernel.sh\ guest guest=scripts/guest-initram
 ALL_STEPS := $(L1_STEPS) $(GUEST_STEPS)
 DEBUG_STEPS := kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
 	module-debug=scripts/module.sh\ debug
+# What a mainframe needs; the step initramfs fetches busybox.
+DIST_STEPS := $(SETUP) $(LINUX_STEPS) kernel=scripts/kernel.sh\ release s390x=scripts/s390x.sh \
+	initramfs=scripts/initramfs.sh\ release module=scripts/module.sh\ release $(GUEST_STEPS) dist=scripts/dist.sh
 # A driver with a defect, which a test must notice.
 DEFECT_STEP := module-defect=scripts/module.sh\ release\ vfio_ap_never_publishes
 # What the nightly tests and the benchmarks run in Debian's s390x userland.
@@ -25,21 +28,28 @@ NEWEST_STEP := l1-root-sid=env\ SUITE=sid\ scripts/l1-root.sh\ qemu-system-s390x
 KERNELS_STEP := guest-kernels=scripts/guest-kernels.sh
 
 .PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug l1-debian \
-	l1-shell l1-run l1-root run-guest demo test check bench nightly kvm-selftests clean
+	l1-shell l1-run l1-root run-guest demo dist-s390x test check bench nightly kvm-selftests clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
+ifeq ($(shell uname -m),s390x)
+RUN_GUEST := $(STEPS) $(DIST_STEPS) && target/dist/current/run-guest
+else
+RUN_GUEST := $(STEPS) $(ALL_STEPS) && target/debug/run-guest
+endif
 run-guest: ## the main job: scenarios (SCENARIO=file TOPOLOGY=file DRIVER=rust|c GUEST=probe|linux|kernel VERBOSE=1)
-	@$(STEPS) $(ALL_STEPS)
-	@target/debug/run-guest
+	@$(RUN_GUEST)
 
 demo: ## plug and unplug by hand under a running guest, and watch (without a terminal: a story)
 	@$(STEPS) $(ALL_STEPS)
 	@target/debug/demo
 
+dist-s390x: ## a tarball for mainframes, which need no compiler: run-guest on APQNS=05.0004,...
+	@$(STEPS) $(DIST_STEPS)
+
 test: ## everything that can be proven in minutes, with all set-up
-	@$(STEPS) $(ALL_STEPS) $(DEBUG_STEPS) kernel-debian=scripts/debian-kernel.sh $(DEFECT_STEP) check=scripts/check.sh
+	@$(STEPS) $(ALL_STEPS) dist=scripts/dist.sh $(DEBUG_STEPS) kernel-debian=scripts/debian-kernel.sh $(DEFECT_STEP) check=scripts/check.sh
 	@scripts/test.sh
 
 check: ## format, lints, scripts, licences, documentation's folder map
@@ -56,7 +66,7 @@ bench: ## measured figures, side by side, into target/bench.json
 	@target/debug/bench-ap
 
 nightly: ## test, and what needs more: all on the debug kernel, Debian's kernel and tools, KVM selftests
-	@$(STEPS) $(ALL_STEPS) $(DEBUG_STEPS) $(DEFECT_STEP) kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP) $(NEWEST_STEP) \
+	@$(STEPS) $(ALL_STEPS) dist=scripts/dist.sh $(DEBUG_STEPS) $(DEFECT_STEP) kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP) $(NEWEST_STEP) \
 	  $(KERNELS_STEP)
 	@NIGHTLY=1 scripts/test.sh
 	@scripts/loom.sh

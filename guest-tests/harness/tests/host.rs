@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The tarball for mainframes, as it is, in an L1 that has no compiler, no
+//! Rust and nothing of ours but this.
+
+use harness::config::project_root;
+use harness::mdev::wait_for_bus;
+use harness::{Config, Exit, Flavour, Machine, Output};
+use std::path::Path;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// Whatever a run could leave behind.
+const STATE: &str = r#"
+cat /sys/bus/ap/apmask /sys/bus/ap/aqmask
+cd /sys/bus/ap/devices
+for q in ??.????; do
+  only= online=
+  { read -r only <$q/driver_override; read -r online <$q/online; } 2>/dev/null
+  echo "$q driver $(readlink $q/driver) only $only online $online"
+done
+ls /sys/devices/vfio_ap/matrix 2>/dev/null
+grep ^vfio_ap /proc/modules
+pidof apvmm host-io
+[ ! -e /run/vfio-ap-rs/state.json ] || echo a state file
+true
+"#;
+
+fn shell(machine: &Machine, line: &str) -> Output {
+    machine.shell(line, LIMIT).unwrap()
+}
+
+fn state(machine: &Machine) -> String {
+    shell(machine, STATE).stdout
+}
+
+/// In the tarball's folder.
+fn run_guest(machine: &Machine, line: &str) -> Output {
+    shell(machine, &format!("cd /tmp/vfio-ap-rs-s390x-*; {line}"))
+}
+
+fn boot(name: &str, topology: &str, change: impl FnOnce(&mut Config)) -> Machine {
+    let mut config = Config::new(format!("host-{name}"));
+    let topology = format!("guest-tests/topologies/{topology}.toml");
+    config.topology = Some(project_root().join(topology));
+    change(&mut config);
+    let machine = Machine::boot(&config).unwrap();
+    let tarball = std::fs::read(project_root().join("target/dist/current.tar.gz"));
+    let tarball = tarball.expect("make dist-s390x");
+    machine
+        .write_file("/tmp/dist.tar.gz", 0o600, &tarball)
+        .unwrap();
+    let unpacked = shell(&machine, "cd /tmp && tar xzf dist.tar.gz && rm dist.tar.gz");
+    assert_eq!(unpacked.exit, Exit::Status(0), "{unpacked:?}");
+    wait_for_bus(&machine, LIMIT).unwrap();
+    machine
+}
+
+fn count(text: &str, part: &str) -> usize {
+    text.lines().filter(|l| l.contains(part)).count()
+}
+
+#[test]
+fn scenarios_run_with_the_named_queues_and_leave_no_trace() {
+    let machine = boot("scenarios", "twelve-by-sixteen", |_| ());
+    shell(&machine, "echo 0 >/sys/bus/ap/devices/03.0006/online");
+    let before = state(&machine);
+
+    let listed = run_guest(&machine, "./run-guest");
+    assert_eq!(listed.exit, Exit::Status(2), "{listed:?}");
+    let line = "05.0004  CEX4A   cex4queue  free";
+    assert!(listed.stdout.lines().any(|l| l == line), "{listed:?}");
+    let line = "0b.0004: its adapter is deconfigured";
+    assert!(listed.stdout.contains(line), "{listed:?}");
+    for (line, words) in [
+        (
+            "APQNS=05.0004,06.0004 ./run-guest",
+            "06.0004 is no queue of this host",
+        ),
+        (
+            "APQNS=05.4 ./run-guest",
+            "\"05.4\" is no queue such as 05.0004",
+        ),
+        (
+            "APQNS=05.0004 ./run-guest 3</dev/z90crypt",
+            "`chzcrypt -d 05.0004`",
+        ),
+        (
+            "APQNS=05.0004 TOPOLOGY=x ./run-guest",
+            "for emulated machines",
+        ),
+        ("./run-guest --restore", "there is nothing to restore"),
+    ] {
+        let output = run_guest(&machine, line);
+        assert_eq!(output.exit, Exit::Status(2), "{line}: {output:?}");
+        assert!(output.stderr.contains(words), "{line}: {output:?}");
+        assert!(output.stderr.contains("nothing was changed"), "{output:?}");
+    }
+    assert_eq!(state(&machine), before);
+
+    // None of these numbers is in the scenario; adapter 7f is the only
+    // accelerator of the three.
+    let queues = "APQNS=03.0006,03.0007,03.00ff,7f.0006,7f.0007,7f.00ff,ff.0006,ff.0007,ff.00ff";
+    let output = run_guest(&machine, &format!("{queues} ./run-guest"));
+    let text = &output.stdout;
+    assert_eq!(output.exit, Exit::Status(0), "{text}\n{}", output.stderr);
+    assert_eq!(output.stderr, "");
+    assert!(text.contains("Rust driver"), "{text}");
+    assert!(text.contains("guest-sees g: adapters [03 7f ff]"), "{text}");
+    assert!(
+        text.contains("ok 1 a running guest follows its host"),
+        "{text}"
+    );
+    assert!(text.contains("ok 2 one queue"), "{text}");
+    assert_eq!(
+        count(text, "# SKIP only an emulated machine can do that"),
+        4
+    );
+    assert_eq!(count(text, "# SKIP"), 7, "{text}");
+    assert_eq!(state(&machine), before);
+
+    // A coprocessor, with which bare metal does not compute.
+    let output = run_guest(&machine, "APQNS=40.0004 ./run-guest");
+    let text = &output.stdout;
+    assert_eq!(output.exit, Exit::Status(0), "{text}\n{}", output.stderr);
+    assert_eq!(
+        count(text, "# SKIP no adapter that was named computes RSA"),
+        3
+    );
+    let skip = "ok 1 a running guest follows its host # SKIP it needs 3 adapters by 3 domains";
+    assert!(text.contains(skip), "{text}");
+    assert!(text.contains("ok 2 one queue"), "{text}");
+    assert_eq!(state(&machine), before);
+    machine.shutdown().unwrap();
+}
+
+/// Long enough for a signal to come in between.
+const SLOW: &str = r#"
+name = "slow"
+topology = "../topologies/three-by-two.toml"
+[[mdev]]
+id = "a"
+[[guest]]
+id = "g"
+mdev = "a"
+[[step]]
+assign = { mdev = "a", adapters = [5], domains = [4] }
+[[step]]
+start = "g"
+expect = { guest-sees = { g = { adapters = [5] } } }
+[[step]]
+pause-ms = 600000
+"#;
+
+/// Starts it, sends the signal when its guest runs, and waits for its end.
+fn interrupted(machine: &Machine, signal: &str) -> Output {
+    run_guest(
+        machine,
+        &format!(
+            "APQNS=07.0004,07.0005 SCENARIO=scenarios/slow.toml ./run-guest >/tmp/out 2>&1 & pid=$!
+             until grep -q 'ok 2 start guest g' /tmp/out; do usleep 50000; done
+             cat /sys/devices/vfio_ap/matrix/5fb1ad1a-*/guest_matrix
+             kill -{signal} $pid; wait $pid; status=$?; cat /tmp/out; exit $status"
+        ),
+    )
+}
+
+#[test]
+fn a_run_that_is_ended_early_is_undone() {
+    let machine = boot("signals", "three-by-two", |_| ());
+    let folder = shell(&machine, "echo /tmp/vfio-ap-rs-s390x-*").stdout;
+    let file = format!("{}/scenarios/slow.toml", folder.trim());
+    machine.write_file(&file, 0o644, SLOW.as_bytes()).unwrap();
+    let before = state(&machine);
+
+    for (signal, number) in [("INT", 2), ("TERM", 15)] {
+        let output = interrupted(&machine, signal);
+        assert_eq!(output.exit, Exit::Status(128 + number), "{output:?}");
+        assert!(output.stdout.starts_with("07.0004\n"), "{output:?}");
+        let words = format!("# FAIL: interrupted by signal {number}");
+        assert!(output.stdout.contains(&words), "{output:?}");
+        assert_eq!(state(&machine), before);
+    }
+
+    let output = interrupted(&machine, "KILL");
+    assert_eq!(output.exit, Exit::Status(128 + 9), "{output:?}");
+    assert_ne!(state(&machine), before);
+    let output = run_guest(&machine, "APQNS=05.0004 ./run-guest");
+    assert_eq!(output.exit, Exit::Status(2), "{output:?}");
+    let output = run_guest(&machine, "./run-guest --restore");
+    assert_eq!(output.exit, Exit::Status(0), "{output:?}");
+    assert_eq!(state(&machine), before);
+
+    // A scenario that fails is no other end.
+    let wrong = SLOW.replace(
+        "pause-ms = 600000",
+        "unassign = { mdev = \"a\", adapters = [5] }\nexpect = { errno = \"EBUSY\" }",
+    );
+    machine.write_file(&file, 0o644, wrong.as_bytes()).unwrap();
+    let line = "APQNS=07.0004,07.0005 SCENARIO=scenarios/slow.toml ./run-guest";
+    let output = run_guest(&machine, line);
+    assert_eq!(output.exit, Exit::Status(1), "{output:?}");
+    assert!(
+        output.stdout.contains("errno: seen   it was done"),
+        "{output:?}"
+    );
+    assert_eq!(state(&machine), before);
+
+    // Without a module for the kernel it is the C driver's turn, said aloud.
+    let line = "mv modules/* modules/some-other-release; APQNS=07.0004 ./run-guest";
+    let output = run_guest(&machine, line);
+    let text = &output.stdout;
+    assert_eq!(output.exit, Exit::Status(0), "{text}\n{}", output.stderr);
+    assert!(
+        text.contains("there is no module for the running kernel"),
+        "{text}"
+    );
+    assert!(text.contains("C driver"), "{text}");
+    assert!(text.contains("ok 2 one queue"), "{text}");
+    assert_eq!(state(&machine), before);
+    machine.shutdown().unwrap();
+}
+
+/// Debian's kernel of before `driver_override` and before it told VMMs of
+/// changes, so all is assigned before the guest starts.
+const AT_START: &str = r#"
+name = "assigned at the start"
+topology = "../topologies/three-by-two.toml"
+[[mdev]]
+id = "a"
+[[guest]]
+id = "g"
+mdev = "a"
+[[step]]
+assign = { mdev = "a", adapters = [7], domains = [4, 5] }
+[[step]]
+start = "g"
+expect = { guest-sees = { g = { adapters = [7], domains = [4, 5] } } }
+[[step]]
+crypto = { guest = "g", apqn = "07.0004", requests = 3 }
+expect = { crypto-ok = 3 }
+[[step]]
+apmask = "+7"
+expect = { errno = "EBUSY", queue-driver = { "07.0004" = "vfio_ap" } }
+[[step]]
+stop = "g"
+"#;
+
+#[test]
+#[ignore = "nightly: needs Debian's stock kernel, `make l1-debian`"]
+fn a_kernel_without_rust_gets_the_c_driver() {
+    // Its modules, which our L1 image has only in part.
+    let root = tempfile::tempdir().unwrap();
+    unpack_debians_modules(root.path());
+    let machine = boot("debian", "three-by-two", |config| {
+        config.flavour = Flavour::Debian;
+        config.root = Some(root.path().to_owned());
+    });
+    let line = "ln -s /mnt/root/lib/modules/$(uname -r) /lib/modules/";
+    assert_eq!(shell(&machine, line).exit, Exit::Status(0));
+    let folder = shell(&machine, "echo /tmp/vfio-ap-rs-s390x-*").stdout;
+    let file = format!("{}/scenarios/at-start.toml", folder.trim());
+    machine
+        .write_file(&file, 0o644, AT_START.as_bytes())
+        .unwrap();
+    let before = state(&machine);
+
+    let output = run_guest(&machine, "APQNS=05.0004 ./run-guest");
+    assert_eq!(output.exit, Exit::Status(2), "{output:?}");
+    let words = "name these, too: 05.0005 (or 06.0004,07.0004)";
+    assert!(output.stderr.contains(words), "{output:?}");
+
+    let line = "APQNS=05.0004,05.0005 SCENARIO=scenarios/at-start.toml ./run-guest";
+    let output = run_guest(&machine, line);
+    let text = &output.stdout;
+    assert_eq!(output.exit, Exit::Status(0), "{text}\n{}", output.stderr);
+    assert!(
+        text.contains("is built without Rust (CONFIG_RUST)"),
+        "{text}"
+    );
+    assert!(text.contains("-s390x, C driver"), "{text}");
+    assert!(!text.contains("SKIP"), "{text}");
+    assert_eq!(state(&machine), before);
+    machine.shutdown().unwrap();
+}
+
+fn unpack_debians_modules(to: &Path) {
+    let script = format!(
+        ". scripts/env.sh; deb=$(ls \"$DL\"/linux-image-6.12.*_s390x.deb | sort -V | tail -n 1)
+         dpkg-deb -x \"$deb\" {0} && mkdir {0}/lib && mv {0}/usr/lib/modules {0}/lib/
+         depmod -b {0} $(ls {0}/lib/modules)",
+        to.display()
+    );
+    let done = std::process::Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(project_root())
+        .status();
+    assert!(done.unwrap().success());
+}
