@@ -9,8 +9,10 @@ use crate::config::{Config, Driver};
 use crate::error::Error;
 use crate::guest::Sees;
 use crate::machine::Machine;
-use crate::scenario::{Actor, Ground, Operator, Queue, Scenario, Stage, driver_paths, kernels};
-use ap_arch::{Apid, Apqi, Apqn};
+use crate::scenario::{
+    Action, Actor, Ground, Operation, Operator, Queue, Scenario, Stage, driver_paths, kernels,
+};
+use ap_arch::{Apid, Apm, Apqn, Aqm};
 use ap_device::topology::Topology;
 use board::{Board, letter};
 use std::io::{BufRead, Write};
@@ -105,12 +107,7 @@ pub fn run(live: bool) -> Result<(), Error> {
         topology,
     };
     demo.actor.prepare(&mut demo.stage)?;
-    let paths: Vec<String> = demo
-        .queues()
-        .into_iter()
-        .flat_map(|q| driver_paths(Queue(q)))
-        .collect();
-    demo.stage.watch_files(&paths)?;
+    demo.watch_queues()?;
     println!("starting the guest ...");
     let done = match demo.perform("start = \"g\"")? {
         Ok(()) if live => demo.live(&typed()),
@@ -149,12 +146,27 @@ impl Demo<'_> {
     }
 
     fn perform(&mut self, step: &str) -> Result<Result<(), String>, Error> {
-        match parse(step) {
-            Ok(scenario) => self
-                .actor
-                .perform(&mut self.stage, &scenario.steps[0].action, LIMIT),
-            Err(words) => Ok(Err(words)),
+        let scenario = match parse(step) {
+            Ok(scenario) => scenario,
+            Err(words) => return Ok(Err(words)),
+        };
+        let action = &scenario.steps[0].action;
+        let done = self.actor.perform(&mut self.stage, action, LIMIT)?;
+        if let Action::Machine(Operation::AddAdapter(spec)) = action
+            && done.is_ok()
+            && !self.topology.adapters.iter().any(|a| a.apid == spec.apid)
+        {
+            self.topology.adapters.push(*spec);
+            self.watch_queues()?;
         }
+        Ok(done)
+    }
+
+    /// The board shows their drivers.
+    fn watch_queues(&mut self) -> Result<(), Error> {
+        let queues = self.queues().into_iter();
+        let paths: Vec<String> = queues.flat_map(|q| driver_paths(Queue(q))).collect();
+        self.stage.watch_files(&paths)
     }
 
     fn told(&self) -> Option<&(Sees, Instant)> {
@@ -196,15 +208,20 @@ impl Demo<'_> {
             .iter()
             .map(|d| format!("{d:04x}"))
             .collect();
+        let assigned = self.lines("matrix");
+        let (mut adapters, mut domains): (Apm, Aqm) = (
+            self.topology.adapters.iter().map(|a| a.apid).collect(),
+            self.topology.aqm,
+        );
+        for (apid, apqi) in assigned.iter().filter_map(|l| l.split_once('.')) {
+            adapters = u8::from_str_radix(apid, 16).map_or(adapters, |a| adapters.with(a.into()));
+            domains = u8::from_str_radix(apqi, 16).map_or(domains, |d| domains.with(d.into()));
+        }
         Board {
-            adapters: self.topology.adapters.iter().map(|a| a.apid).collect(),
-            domains: self
-                .topology
-                .aqm
-                .iter()
-                .collect::<std::collections::BTreeSet<Apqi>>(),
+            adapters: adapters.iter().collect(),
+            domains: domains.iter().collect(),
             host: host.collect(),
-            assigned: self.lines("matrix"),
+            assigned,
             given: self.lines("guest_matrix"),
             seen: sees.matrix(),
             control: [self.lines("control_domains").join(" "), control.join(" ")],

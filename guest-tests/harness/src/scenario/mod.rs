@@ -29,6 +29,7 @@ pub(crate) use check::driver_paths;
 pub use engine::{Options, run, run_here};
 pub use file::Scenario;
 pub use fit::Given;
+pub(crate) use grammar::{Action, Operation};
 pub(crate) use kernel::{depends, kernels};
 pub(crate) use operator::Operator;
 pub(crate) use perform::{Actor, Ground, OUR_UUIDS};
