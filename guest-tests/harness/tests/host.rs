@@ -134,6 +134,34 @@ fn scenarios_run_with_the_named_queues_and_leave_no_trace() {
     machine.shutdown().unwrap();
 }
 
+#[test]
+#[ignore = "nightly: the whole library once more"]
+fn the_library_holds_on_a_host() {
+    let machine = boot("library", "twelve-by-sixteen", |_| ());
+    let before = state(&machine);
+    let queues = "APQNS=01.0004,01.0005,01.0006,05.0004,05.0005,05.0006,10.0004,10.0005,10.0006";
+    let output = run_guest(
+        &machine,
+        &format!("{queues} SCENARIO=scenarios ./run-guest"),
+    );
+    let text = &output.stdout;
+    assert_eq!(output.exit, Exit::Status(0), "{text}\n{}", output.stderr);
+    // Both change what is not only theirs.
+    for name in ["queues are unbound and bound", "bursts"] {
+        let is_skipped =
+            |l: &str| l.starts_with("ok ") && l.contains(name) && l.contains("# SKIP line ");
+        assert!(text.lines().any(is_skipped), "{name}: {text}");
+    }
+    assert_eq!(
+        text.lines()
+            .filter(|l| l.starts_with("ok ") && l.contains("# SKIP"))
+            .count(),
+        2
+    );
+    assert_eq!(state(&machine), before);
+    machine.shutdown().unwrap();
+}
+
 /// Long enough for a signal to come in between.
 const SLOW: &str = r#"
 name = "slow"

@@ -281,7 +281,9 @@ impl Fitter<'_> {
             Ok(action) => new.action = action,
             // What is to be refused changes nothing: later steps do without it.
             Err(TOO_MUCH) if step.expect.errno.is_none() => {
-                return Err(format!("line {}: {}: {TOO_MUCH}", step.line, step.action));
+                let action = step.action.to_string();
+                let action = action.lines().next().unwrap_or_default();
+                return Err(format!("line {}: {action}: {TOO_MUCH}", step.line));
             }
             Err(why) => new.left_out = Some(why.to_owned()),
         }
