@@ -8,6 +8,7 @@ use crate::{
     shell, until, wait_for,
 };
 use harness::mdev::{Mdev, Resource, store};
+use harness::vfio::VfioClient;
 use harness::{Driver, Machine};
 use qapi::qmp::{cont, device_add, device_del, stop};
 use serde_json::json;
@@ -195,16 +196,17 @@ fn a_killed_vmm_leaves_nothing() {
         shell(&machine, status) == "assigned\n"
     });
     for queue in FOUR {
-        let done = done_to(&machine, queue, since);
-        assert_eq!(done.first(), Some(&("zapq".to_owned(), 0)), "{queue}");
+        let done = || done_to(&machine, queue, since);
         until("the reset is done", || {
-            let done = done_to(&machine, queue, since);
-            done.iter().any(|(op, _)| op == "reset-done")
+            done().iter().any(|(op, _)| op == "reset-done")
         });
+        assert_eq!(done().first(), Some(&("zapq".to_owned(), 0)), "{queue}");
     }
     drop(client);
-    // Another can have it, and it can be removed.
-    let again = crate::client(&machine, &mdev);
+    // Another can have it once the dead one has let go, and it can be removed.
+    let mut again = VfioClient::start(&machine);
+    let open = format!("open dev group {}", mdev.path());
+    until("another can open it", || again.ask(&open).unwrap() == "ok");
     assert_eq!(mdev.lines("guest_matrix").unwrap(), FOUR);
     again.end().unwrap();
     mdev.remove().unwrap();
