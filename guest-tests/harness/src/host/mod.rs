@@ -132,7 +132,7 @@ pub fn run(
     // From here on the guard puts everything back when it is dropped.
     let guard = Guard::begin(&before, named, format!("{share}/apvmm"), chosen.loads())?;
     let done = (|| {
-        let driver = chosen.load(note).map_err(HostError::Failed)?;
+        let driver = chosen.load(note).map_err(refused)?;
         options.rust = driver.rust;
         if !Path::new("/dev/kvm").exists() {
             return Err(HostError::Failed("there is no /dev/kvm".to_owned()));
