@@ -251,7 +251,6 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr)
     load_guest(env);
     s390_sie_timer_update(env);
     s390_sie_enter_mmu(env);
-    s390_sie_watch(env);
 
     cs->exception_index = -1;
     mask = be64_to_cpu(sie->sd->gpsw_mask);

@@ -79,10 +79,6 @@ void s390_sie_host_dat_changed(CPUS390XState *env, bool local);
 void s390_sie_pte_invalidated(CPUS390XState *env, uint64_t pte_addr,
                               bool local);
 
-/* sie-watch.c: get a CPU out of its guest for a request made in storage */
-void s390_sie_watch(CPUS390XState *env);
-bool s390_sie_watched(CPUS390XState *env, uint64_t addr, bool store);
-
 /* sie-timer.c: guest clock comparator and CPU timer */
 void s390_sie_timer_init(CPUS390XState *env);
 void s390_sie_timer_update(CPUS390XState *env);
