@@ -205,7 +205,7 @@ impl Core {
                 );
             }
         } else if let Some(lost) = lost {
-            pr_warn!("Can not reserve queue {lost} for host driver: its reset never completed\n");
+            pr_warn!("Can not reserve queue {lost} for host driver: its reset is not done\n");
         }
         answer.map_err(to_error)
     }

@@ -89,7 +89,7 @@ fn a_stuck_queue_holds_up_no_other_mdev() {
     let busy = "Device or resource busy";
     assert_eq!(refused(&machine, APMASK, "+5"), busy);
     let log = shell(&machine, "dmesg | grep 'Can not reserve' | tail -n 1");
-    let words = "Can not reserve queue 05.0004 for host driver: its reset never completed";
+    let words = "Can not reserve queue 05.0004 for host driver: its reset is not done";
     assert!(log.contains(words), "{log}");
 
     // Bound again it is withheld until it let itself be reset.

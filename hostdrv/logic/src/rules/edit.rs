@@ -152,9 +152,11 @@ impl<M: Memory> Model<M> {
             .map(|mdev| (mdev.id, mdev.assigned.intersect(wanted)))
     }
 
-    /// A queue in `apm` by `aqm` that may hold what a guest left in it.
+    /// A queue in `apm` by `aqm` that may hold what a guest left in it: one that
+    /// left before its reset was done, or that is being reset after a guest had it,
+    /// whose mdev need not have it any more.
     pub fn lost(&self, apm: Apm, aqm: Aqm) -> Option<Apqn> {
-        let lost = |queue: &&Queue| queue.binding() == Binding::Lost;
+        let lost = |queue: &&Queue| queue.binding() == Binding::Lost || queue.is_draining();
         let mut lost = self.queues().iter().filter(lost).map(Queue::apqn);
         lost.find(|apqn| apm.test(apqn.apid) && aqm.test(apqn.apqi))
     }

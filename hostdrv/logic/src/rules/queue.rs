@@ -166,6 +166,11 @@ impl Queue {
         self.reset_epoch().is_some()
     }
 
+    /// Whether it is being reset because a guest had it.
+    pub fn is_draining(&self) -> bool {
+        matches!(self.state, State::Resetting { after: Some(_), .. })
+    }
+
     /// Whether it is being reset because a guest of `mdev` had it.
     pub fn drains(&self, mdev: MdevId) -> bool {
         matches!(self.state, State::Resetting { after: Some(m), .. } if m == mdev)

@@ -203,6 +203,24 @@ fn a_queue_that_leaves_is_not_retried() {
 }
 
 /// The bus does not wait for ever; but what left too early stays away from all.
+/// Whoever wrote to the attribute may have been killed while it waited.
+#[test]
+fn what_a_guest_had_is_refused_to_the_host_until_it_is_reset() {
+    let mut world = World::with_clean_queues(matrix(&[5, 6], &[4], &[]));
+    let id = world.guest(one());
+    let five = matrix(&[5], &[4], &[]);
+    world.edit(id, Edit::Replace(Matrix::EMPTY)).unwrap();
+    let refused = Err(Errno::Eaddrinuse);
+    assert_eq!(world.model.in_use(five.apm, five.aqm), refused);
+    assert_eq!(world.model.lost(five.apm, five.aqm), Some(apqn(5, 4)));
+    assert_eq!(
+        world.model.in_use(matrix(&[6], &[], &[]).apm, five.aqm),
+        Ok(())
+    );
+    world.finish_resets(Outcome::Completed);
+    assert_eq!(world.model.in_use(five.apm, five.aqm), Ok(()));
+}
+
 #[test]
 fn what_left_without_its_reset_is_given_to_nobody() {
     let config = matrix(&[5, 6], &[4], &[]);
