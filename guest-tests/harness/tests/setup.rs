@@ -28,6 +28,9 @@ impl Tree {
             .unwrap();
         assert!(copied.success());
         fs::create_dir_all(dir.path().join("cache/downloads")).unwrap();
+        // One that was built once is believed to need little room.
+        fs::create_dir(dir.path().join("target")).unwrap();
+        fs::write(dir.path().join("target/.complete"), "").unwrap();
         Self { dir }
     }
 
@@ -143,11 +146,11 @@ fn a_full_disk_is_told_before_and_during_a_build() {
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         said(&output)
     };
+    fs::remove_file(tree.path("target/.complete")).unwrap();
     let before = run();
     let wanted = "error: a first build needs 14 GB free in";
     assert!(before.contains(wanted), "{before}");
 
-    // A tree that was built once is believed to need less.
     fs::write(tree.path("target/.complete"), "").unwrap();
     let during = run();
     let wanted = "error: the disk is full: 0 GB free in";
@@ -214,6 +217,7 @@ fn two_builds_at_once_take_turns() {
 #[test]
 fn an_interrupted_build_says_where_and_goes_on_later() {
     let tree = Tree::new();
+    fs::remove_file(tree.path("target/.complete")).unwrap();
     fs::write(tree.path("slow.sh"), "touch begun; sleep 100").unwrap();
     let child = tree
         .steps(&["first=touch first", "slow=sh slow.sh"])
