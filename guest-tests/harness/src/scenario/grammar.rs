@@ -2,7 +2,7 @@
 //! Version 1 of the grammar of scenario files: `docs/scenarios.md` tells users
 //! what it means. It may be extended, not changed.
 
-use super::value::{ErrnoName, Line, Name, Pattern, Queue};
+use super::value::{ErrnoName, Line, Memory, Name, Pattern, Queue};
 use ap_device::AdapterSpec;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -77,8 +77,8 @@ pub struct GuestEntry {
     #[serde(default = "one")]
     pub cpus: Spanned<u8>,
     /// Memory, such as `256M`.
-    #[serde(default = "memory")]
-    pub memory: String,
+    #[serde(default = "Memory::usual")]
+    pub memory: Memory,
     /// Whether it is told of changes.
     #[serde(default = "yes")]
     pub events: bool,
@@ -90,10 +90,6 @@ fn probe() -> String {
 
 fn one() -> Spanned<u8> {
     Spanned::new(0..0, 1)
-}
-
-fn memory() -> String {
-    "256M".to_owned()
 }
 
 fn yes() -> bool {

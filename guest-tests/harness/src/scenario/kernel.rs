@@ -106,10 +106,10 @@ fn bring(stage: &mut Stage<'_>, file: &Path, number: usize) -> Result<(Kernel, S
         // An archive that is not compressed comes first, as it is aligned.
         let (own, both) = (format!("{path}-modules"), format!("{path}-ram-disk"));
         stage.machine.write_file(&own, 0o644, &archive(&modules))?;
-        let line = format!("cat {own} {probe} >{both} && rm {own}");
-        let done = stage.run(&["sh", "-c", &line], LIMIT)?;
+        let line = "cat \"$1\" \"$2\" >\"$3\" && rm \"$1\"";
+        let done = stage.run(&["sh", "-c", line, "sh", &own, &probe, &both], LIMIT)?;
         if done.exit != Exit::Status(0) {
-            return Err(Error::Transfer(format!("`{line}`: {}", done.stderr)));
+            return Err(Error::Transfer(format!("{both}: {}", done.stderr)));
         }
         both
     };

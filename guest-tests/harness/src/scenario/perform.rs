@@ -81,6 +81,7 @@ impl Actor<'_> {
             }
         }
         stage.world.guests.clear();
+        stage.world.crypto = None;
         // Faults first: what is stuck would hold up the removal.
         let changed = match &mut self.ground {
             Ground::Emulated(operator) => operator.restore(stage.machine)?,

@@ -231,6 +231,12 @@ fn errors_name_file_line_and_key() {
         parse(&guests).unwrap_err(),
         "dir/s.toml:11: cpus: must be 1 to 8"
     );
+    for size in ["banana", "32M", "-1G", "M", "70000001", "99999999999G"] {
+        let text = EXAMPLE.replace("\"256M\"", &format!("\"{size}\""));
+        let seen = parse(&text).unwrap_err();
+        assert!(seen.starts_with("dir/s.toml:12: memory: "), "{seen}");
+        assert!(seen.contains(&format!("\"{size}\" is no memory")), "{seen}");
+    }
     let twice = EXAMPLE.replace("[[guest]]", "[[mdev]]\nid = \"a\"\n[[guest]]");
     assert_eq!(
         parse(&twice).unwrap_err(),

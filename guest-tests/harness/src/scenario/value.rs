@@ -54,6 +54,47 @@ impl<'de> Deserialize<'de> for Queue {
     }
 }
 
+/// A guest's memory, as apvmm takes it: `256M`, at least 64 MiB, in whole MiB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory(String);
+
+impl Memory {
+    /// What a guest has of which nothing is said.
+    pub fn usual() -> Self {
+        Self("256M".to_owned())
+    }
+
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn bytes(text: &str) -> Option<u64> {
+        let (digits, shift) = match text.as_bytes().last()? {
+            b'K' => (&text[..text.len() - 1], 10),
+            b'M' => (&text[..text.len() - 1], 20),
+            b'G' => (&text[..text.len() - 1], 30),
+            _ => (text, 0),
+        };
+        let is_plain = digits.bytes().all(|b| b.is_ascii_digit());
+        let number: u64 = is_plain.then(|| digits.parse().ok()).flatten()?;
+        number.checked_mul(1 << shift)
+    }
+}
+
+impl<'de> Deserialize<'de> for Memory {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        const MIB: u64 = 1 << 20;
+        let text = String::deserialize(from)?;
+        match Self::bytes(&text) {
+            Some(bytes) if bytes >= 64 * MIB && bytes % MIB == 0 => Ok(Self(text)),
+            _ => Err(D::Error::custom(format!(
+                "\"{text}\" is no memory such as 256M, in whole MiB from 64M"
+            ))),
+        }
+    }
+}
+
 /// A regular expression.
 #[derive(Debug, Clone)]
 pub struct Pattern(pub Regex);

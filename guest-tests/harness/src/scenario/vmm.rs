@@ -78,7 +78,7 @@ pub(super) fn command(
         option("initrd", disk);
     }
     option("cmdline", line);
-    option("memory", &guest.memory);
+    option("memory", guest.memory.as_str());
     option("cpus", &guest.cpus.get_ref().to_string());
     option("console", "stdio");
     option("api-socket", &socket(folders, &guest.id));

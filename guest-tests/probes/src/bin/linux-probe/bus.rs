@@ -28,6 +28,8 @@ pub struct Masks {
     pub aqm: String,
     /// Control domains.
     pub adm: String,
+    /// Facilities of the AP, in words such as APSC; older kernels tell none.
+    pub features: String,
 }
 
 impl Masks {
@@ -49,6 +51,7 @@ impl Masks {
             apm: attribute(BUS, "ap_adapter_mask")?,
             aqm: attribute(BUS, "ap_usage_domain_mask")?,
             adm: attribute(BUS, "ap_control_domain_mask")?,
+            features: attribute(BUS, "features").unwrap_or_default(),
         })
     }
 

@@ -78,7 +78,8 @@ impl Report {
             }
             o.string("apm", &masks.apm)?;
             o.string("aqm", &masks.aqm)?;
-            o.string("adm", &masks.adm)
+            o.string("adm", &masks.adm)?;
+            o.string("features", &masks.features)
         });
     }
 
