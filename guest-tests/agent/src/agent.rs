@@ -8,6 +8,10 @@ use anyhow::{Context, Result};
 use l1_protocol::{Event, FrameError, Request, receive, send};
 use std::fs::{self, File};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Until what was killed has ended: a queue that is unbound is reset first.
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// The sending half of the stream; frames of several threads never mix.
 #[derive(Clone)]
@@ -44,6 +48,7 @@ pub fn serve(mut requests: File, log: Log) -> Result<()> {
     port.send(&Event::Ready {
         kernel: kernel.trim().to_owned(),
     })?;
+    let is_init = std::process::id() == 1;
     let to = port.clone();
     std::thread::spawn(move || {
         // A stream that fails ends the agent, which tells it.
@@ -56,6 +61,10 @@ pub fn serve(mut requests: File, log: Log) -> Result<()> {
     let commands = Commands::new(port.clone());
     let end = take(&mut requests, &port, &commands);
     commands.kill_all();
+    if !is_init {
+        // Whoever we serve puts back what they did.
+        commands.wait_for_all(LIMIT);
+    }
     end
 }
 

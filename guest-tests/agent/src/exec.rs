@@ -18,7 +18,7 @@ use std::process::{self, Child, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Where programs are looked for unless the command says otherwise.
 pub const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -100,6 +100,15 @@ impl Commands {
         for running in self.table().values() {
             // It may have ended by itself in this moment.
             let _ = killpg(running.group, Signal::SIGKILL);
+        }
+    }
+
+    /// Wait until nothing runs any more, or the time is over: a write to a file of
+    /// the kernel ends before the process that was killed in it.
+    pub fn wait_for_all(&self, limit: Duration) {
+        let end = Instant::now() + limit;
+        while !self.table().is_empty() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -22,8 +22,9 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(name = "run-guest", version)]
 struct Cli {
-    /// A scenario, or a folder of them; may be given more than once
-    #[arg(long, env = "SCENARIO", value_name = "FILE", value_delimiter = ' ')]
+    /// A scenario, or a folder of them; may be given more than once. Without it
+    /// those that SCENARIO names, separated by spaces
+    #[arg(long, value_name = "FILE")]
     scenario: Vec<PathBuf>,
     /// Which vfio_ap runs in L1
     #[arg(long, env = "DRIVER", value_enum, default_value = "rust")]
@@ -68,7 +69,11 @@ const UNREADABLE: u8 = 2;
 const IS_HOST: bool = cfg!(target_arch = "s390x");
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let mut cli = Cli::parse();
+    if cli.scenario.is_empty() {
+        let named = std::env::var("SCENARIO").unwrap_or_default();
+        cli.scenario = named.split_whitespace().map(PathBuf::from).collect();
+    }
     let scenarios = match scenarios(&cli.scenario) {
         Ok(scenarios) => scenarios,
         Err(e) => {

@@ -5,6 +5,7 @@
 use crate::scenario::depends;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -154,7 +155,8 @@ impl Chosen {
 }
 
 fn modprobe(name: &str) -> Result<(), String> {
-    let output = Command::new("modprobe").arg(name).output();
+    // Ctrl-C is for run-guest, which ends in order.
+    let output = Command::new("modprobe").arg(name).process_group(0).output();
     let output = output.map_err(|e| format!("modprobe: {e}"))?;
     if output.status.success() {
         return Ok(());

@@ -20,11 +20,11 @@ use crate::scenario::{Given, Options, Report, Scenario, run_here};
 use ap_arch::{Apm, Apqn};
 use driver::Chosen;
 use plan::{By, Plan, VFIO_AP};
-use state::{Guard, STATE};
+use state::{Guard, STATE, Turn};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use survey::Survey;
 
@@ -118,6 +118,7 @@ pub fn run(
         return Err(refused("only root may bind queues and make mdevs"));
     }
     let home = home().map_err(|e| refused(format!("where this program is: {e}")))?;
+    let turn = Turn::take()?;
     let before = survey()?;
     let plan = Plan::new(&before, named).map_err(|reasons| refused(reasons.join("\n")))?;
     let chosen = Chosen::new(&home.join("modules"), options.rust);
@@ -130,14 +131,20 @@ pub fn run(
     let share = home.join("share").display().to_string();
 
     // From here on the guard puts everything back when it is dropped.
-    let guard = Guard::begin(&before, named, format!("{share}/apvmm"), chosen.loads())?;
+    let guard = Guard::begin(
+        turn,
+        &before,
+        named,
+        format!("{share}/apvmm"),
+        chosen.loads(),
+    )?;
     let done = (|| {
         let driver = chosen.load(note).map_err(refused)?;
         options.rust = driver.rust;
         if !Path::new("/dev/kvm").exists() {
             return Err(HostError::Failed("there is no /dev/kvm".to_owned()));
         }
-        reserve(&plan, named)?;
+        reserve(&plan, named, &stop)?;
         let given = Given {
             queues: named.clone(),
             accelerators: before.mode('A'),
@@ -180,7 +187,7 @@ pub fn restore() -> Result<(), HostError> {
 }
 
 /// Give the queues to vfio_ap.
-fn reserve(plan: &Plan, named: &BTreeSet<Apqn>) -> Result<(), HostError> {
+fn reserve(plan: &Plan, named: &BTreeSet<Apqn>, stop: &AtomicUsize) -> Result<(), HostError> {
     let failed = |words: String| HostError::Failed(words);
     state::carry_out(&plan.writes(&survey()?)).map_err(failed)?;
     let is_ours = |survey: &Survey, q: &Apqn| {
@@ -193,6 +200,9 @@ fn reserve(plan: &Plan, named: &BTreeSet<Apqn>) -> Result<(), HostError> {
         let Some(missing) = named.iter().find(|q| !is_ours(&now, q)) else {
             return Ok(());
         };
+        if stop.load(Ordering::Relaxed) != 0 {
+            return Err(failed("interrupted".to_owned()));
+        }
         if std::time::Instant::now() > end {
             return Err(failed(format!("{missing} did not become {VFIO_AP}'s")));
         }

@@ -97,10 +97,8 @@ impl Plan {
                 let (apm, aqm) = (survey.apmask.and_not(apm), survey.aqmask.and_not(aqm));
                 let mut writes = masks_to(survey, apm, aqm);
                 // One without a driver stays so when masks change.
-                let free = self
-                    .take
-                    .iter()
-                    .filter(|q| survey.queues[q].driver.is_none());
+                let is_free = |q: &&Apqn| survey.queues.get(q).is_some_and(|q| q.driver.is_none());
+                let free = self.take.iter().filter(is_free);
                 writes.extend(free.map(|q| write(format!("{BUS}/drivers_probe"), q.to_string())));
                 writes
             }
@@ -198,8 +196,6 @@ fn masks(
 /// What is to be as it was, kept in a file while it is not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Saved {
-    /// The process that changes it.
-    pub pid: u32,
     /// The program that runs its guests.
     pub apvmm: String,
     /// Whether the module is to be removed.
@@ -232,7 +228,6 @@ impl Saved {
             (q.to_string(), saved)
         };
         Self {
-            pid: std::process::id(),
             apvmm,
             module: false,
             apmask: survey.apmask.to_string(),

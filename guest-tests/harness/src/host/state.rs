@@ -9,7 +9,7 @@ use ap_arch::Apqn;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -17,45 +17,74 @@ use std::time::{Duration, Instant};
 
 /// The file.
 pub const STATE: &str = "/run/vfio-ap-rs/state.json";
+const LOCK: &str = "/run/vfio-ap-rs/lock";
 /// How long the way back may take: a queue that leaves vfio_ap is reset first.
 const BACK: Duration = Duration::from_secs(60);
+/// Successful rounds after which the time runs: masks, mdevs, drivers and states
+/// take one each, unless somebody else keeps changing them.
+const ROUNDS: u32 = 16;
+
+/// The right to change this host, which one process has at a time. What the host
+/// has is looked at only with it: another run may be about to put things back.
+pub struct Turn(#[expect(dead_code, reason = "the kernel unlocks it when it is closed")] File);
+
+impl Turn {
+    /// Take it.
+    pub fn take() -> Result<Self, HostError> {
+        let failed = |e: std::io::Error| refused(format!("{LOCK}: {e}"));
+        let mut folders = fs::DirBuilder::new();
+        folders.mode(0o700).recursive(true);
+        folders.create(folder()).map_err(failed)?;
+        let file = File::create(LOCK).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => {
+                Err(refused("another run-guest is at work on this host"))
+            }
+            Err(TryLockError::Error(e)) => Err(failed(e)),
+        }
+    }
+}
 
 /// Puts everything back when it is dropped.
 pub struct Guard {
     saved: Option<Saved>,
+    _turn: Turn,
 }
 
 impl Guard {
     /// Keep what the host has now.
     pub fn begin(
+        turn: Turn,
         survey: &Survey,
         named: &BTreeSet<Apqn>,
         apvmm: String,
         module: bool,
     ) -> Result<Self, HostError> {
-        if let Some(saved) = read()? {
-            return Err(refused(match runs(saved.pid) {
-                true => format!("process {} is at work on this host", saved.pid),
-                false => "an earlier run was killed: `run-guest --restore` undoes it".to_owned(),
-            }));
+        if read()?.is_some() {
+            let words = "an earlier run was killed: `run-guest --restore` undoes it";
+            return Err(refused(words));
         }
         let mut saved = Saved::of(survey, named, apvmm);
         saved.module = module;
         keep(&saved).map_err(|e| refused(format!("{STATE}: {e}")))?;
-        Ok(Self { saved: Some(saved) })
+        Ok(Self {
+            saved: Some(saved),
+            _turn: turn,
+        })
     }
 
     /// What a run left that was killed.
     pub fn left_behind() -> Result<Self, HostError> {
+        let turn = Turn::take()?;
         let Some(saved) = read()? else {
             return Err(refused("there is nothing to restore"));
         };
-        if runs(saved.pid) {
-            let words = format!("process {} is at work: end it by SIGTERM", saved.pid);
-            return Err(refused(words));
-        }
         end_guests(&saved.apvmm);
-        Ok(Self { saved: Some(saved) })
+        Ok(Self {
+            saved: Some(saved),
+            _turn: turn,
+        })
     }
 
     /// For files of the run; only root may look inside.
@@ -94,33 +123,23 @@ fn read() -> Result<Option<Saved>, HostError> {
         .map_err(|e| refused(format!("{STATE}: {e}")))
 }
 
-/// Write it, whole or not at all, and only where there is none.
+/// Write it, whole or not at all.
 fn keep(saved: &Saved) -> std::io::Result<()> {
-    let folder = folder();
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .recursive(true)
-        .create(folder)?;
-    let part = folder.join(format!("state.{}", saved.pid));
+    let part = folder().join("state.part");
     fs::write(&part, serde_json::to_vec_pretty(saved)?)?;
-    // Two that begin at once: the second finds it there.
-    let linked = fs::hard_link(&part, STATE);
-    fs::remove_file(&part)?;
-    linked
+    fs::rename(&part, STATE)
 }
 
-fn runs(pid: u32) -> bool {
-    kill(Pid::from_raw(pid.cast_signed()), None).is_ok()
-}
-
-/// Guests of a run that was killed go on without it.
+/// Guests of a run that was killed go on without it. They have their sockets in
+/// the folder; those of a user's own do not.
 fn end_guests(apvmm: &str) {
+    let folder = folder().to_string_lossy();
     for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let exe = fs::read_link(entry.path().join("exe"));
+        let words = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let words = String::from_utf8_lossy(&words);
+        let ours = words.split('\0').next() == Some(apvmm) && words.contains(&*folder);
         let pid = entry.file_name().to_string_lossy().parse();
-        if let (Ok(exe), Ok(pid)) = (exe, pid)
-            && exe == Path::new(apvmm)
-        {
+        if let (true, Ok(pid)) = (ours, pid) {
             // It may end by itself in this moment.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
         }
@@ -145,33 +164,51 @@ pub fn carry_out(writes: &[Write]) -> Result<(), String> {
 
 /// Rounds of writes, until nothing is left to be written.
 fn back(saved: &Saved) -> Result<(), String> {
-    let end = Instant::now() + BACK;
-    loop {
+    let mut end = Instant::now() + BACK;
+    let mut rounds = ROUNDS;
+    let others = loop {
         let now = Survey::of(Path::new("/")).map_err(|e| format!("/sys/bus/ap: {e}"))?;
         let writes = saved.undo(&now);
         if writes.is_empty() {
-            break;
+            break now.mdevs;
         }
-        let done = carry_out(&writes);
-        if Instant::now() > end {
-            let rest: Vec<String> = writes.into_iter().map(|w| w.path).collect();
-            return Err(format!(
-                "this host is not as it was: {} ({}); `run-guest --restore` tries again",
-                rest.join(", "),
-                done.err().unwrap_or_default()
-            ));
-        }
-        if done.is_err() {
+        match carry_out(&writes) {
+            // Each write may wait for a queue: only rounds without success count.
+            Ok(()) if rounds > 0 => {
+                rounds -= 1;
+                end = Instant::now() + BACK;
+            }
+            done if Instant::now() > end => {
+                let rest: Vec<String> = writes.into_iter().map(|w| w.path).collect();
+                return Err(format!(
+                    "this host is not as it was: {} ({}); `run-guest --restore` tries again",
+                    rest.join(", "),
+                    done.err().unwrap_or_default()
+                ));
+            }
             // A guest that was killed holds its device a moment longer.
-            std::thread::park_timeout(Duration::from_millis(100));
+            _ => std::thread::park_timeout(Duration::from_millis(100)),
         }
-    }
-    if saved.module {
+    };
+    if saved.module && !others.is_empty() {
+        // Without the module they would be gone.
+        let names: Vec<String> = others.into_keys().collect();
+        eprintln!(
+            "run-guest: vfio_ap stays loaded, as there is {}",
+            names.join(", ")
+        );
+    } else if saved.module {
         while let Err(words) = driver::unload() {
             if Instant::now() > end {
                 return Err(words);
             }
             std::thread::park_timeout(Duration::from_millis(100));
+        }
+    }
+    for entry in fs::read_dir(folder()).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("kernel-") {
+            // At worst it stays until the next boot.
+            let _ = fs::remove_file(entry.path());
         }
     }
     fs::remove_file(STATE).map_err(|e| format!("{STATE}: {e}"))

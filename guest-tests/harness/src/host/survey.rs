@@ -77,7 +77,7 @@ impl Survey {
                 survey.mdevs.insert(uuid, queues.collect());
             }
         }
-        survey.users = users(&root.join("proc"));
+        survey.users = users(root);
         Ok(survey)
     }
 
@@ -113,10 +113,23 @@ fn queue(folder: &Path) -> Queue {
 }
 
 /// Processes that have a node of zcrypt open: `PID NAME`.
-fn users(proc: &Path) -> Vec<String> {
-    let is_zcrypt = |to: PathBuf| to.starts_with("/dev/zcrypt") || to.starts_with("/dev/z90crypt");
+fn users(root: &Path) -> Vec<String> {
+    // Beside z90crypt there are nodes that an administrator has named.
+    let names = fs::read_dir(root.join("sys/class/zcrypt"));
+    let mut nodes: Vec<PathBuf> = names
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|node| Path::new("/dev").join(node.file_name()))
+        .collect();
+    nodes.push("/dev/z90crypt".into());
+    let is_zcrypt = |to: PathBuf| nodes.contains(&to) || to.starts_with("/dev/zcrypt");
     let mut found = Vec::new();
-    for entry in fs::read_dir(proc).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(root.join("proc"))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let pid = entry.file_name().to_string_lossy().into_owned();
         if !pid.bytes().all(|b| b.is_ascii_digit()) {
             continue;
@@ -173,6 +186,9 @@ mod tests {
         );
         write("proc/12/comm", "server\n");
         link("proc/12/fd/3", "/dev/z90crypt");
+        write("sys/class/zcrypt/mine/ioctlmask", "0x0\n");
+        write("proc/14/comm", "tool\n");
+        link("proc/14/fd/5", "/dev/mine");
         write("proc/13/comm", "other\n");
         link("proc/13/fd/3", "/dev/null");
 
@@ -196,7 +212,7 @@ mod tests {
         assert_eq!(survey.mode('C'), Apm::of(Apid::new(5)));
         assert!(survey.mode('A').is_empty());
         assert_eq!(survey.mdevs["some-uuid"], [second]);
-        assert_eq!(survey.users, ["12 server"]);
+        assert_eq!(survey.users, ["12 server", "14 tool"]);
         assert!(survey.has_overrides());
     }
 }
