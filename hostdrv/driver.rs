@@ -192,9 +192,10 @@ impl Core {
         apm: Apm,
         aqm: Aqm,
     ) -> Result {
-        let (sharer, lost, answer) = self.look(held, |model| {
+        let (sharer, left, answer) = self.look(held, |model| {
             let sharer = model.sharer(None, apm, aqm);
-            (sharer, model.lost(apm, aqm), model.in_use(apm, aqm))
+            let left = model.holding_guest_data(apm, aqm);
+            (sharer, left, model.in_use(apm, aqm))
         });
         if let Some((holder, shared)) = sharer {
             if let (Some(first), Some(mdev)) = (shared.apqns().next(), self.mdev(held, holder)) {
@@ -204,8 +205,8 @@ impl Core {
                     More(&shared)
                 );
             }
-        } else if let Some(lost) = lost {
-            pr_warn!("Can not reserve queue {lost} for host driver: its reset is not done\n");
+        } else if let Some(left) = left {
+            pr_warn!("Can not reserve queue {left} for host driver: its reset is not done\n");
         }
         answer.map_err(to_error)
     }
@@ -244,6 +245,8 @@ impl Core {
     pub(crate) fn unbind(&self, free: &mut Free<'_>, apqn: Apqn) {
         if protocol::unbind(self, free, apqn).is_err() {
             pr_err!("queue {apqn} was taken while in use\n");
+        } else if self.look(free, |model| model.queue(apqn).is_ok()) {
+            pr_warn!("queue {apqn} may hold what a guest left in it: bind it again to have it reset\n");
         }
         // while the table has it, a guest that closes waits for this
         if let Some(queue) = self.queue(free, apqn) {

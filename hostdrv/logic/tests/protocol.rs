@@ -334,6 +334,30 @@ fn reset_completion_against_close_against_another_mdev() {
 }
 
 #[test]
+fn reset_completion_against_unassign_against_the_host() {
+    model(|| {
+        let machine = Machine::new();
+        let unassign: User = Box::new(|machine| {
+            machine.assign(0, Matrix::EMPTY).unwrap();
+        });
+        let ask: User = Box::new(|machine| {
+            let in_use = machine
+                .locked
+                .lock()
+                .unwrap()
+                .model
+                .in_use(x().apm, x().aqm);
+            // nobody gets it any more, so what was seen first is seen no less now
+            assert!(
+                in_use.is_err() || !machine.is_used(),
+                "queue given to the host unclean"
+            );
+        });
+        Machine::run(&machine, unassign, ask);
+    });
+}
+
+#[test]
 fn guest_reset_against_unbind() {
     model(|| {
         let machine = Machine::new();

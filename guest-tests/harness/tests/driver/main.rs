@@ -4,6 +4,7 @@
 mod fixes;
 mod host;
 mod large;
+mod left;
 mod orders;
 mod parity;
 mod reload;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Changes of an mdev's assigned matrix, and who may stand in their way.
 
-use super::{Binding, Errno, Mdev, MdevId, Memory, Model, Queue, Scope, Table};
+use super::{Errno, Mdev, MdevId, Memory, Model, Queue, Scope, Table};
 use crate::ap_arch::{Adm, Apid, Apm, Apqi, Apqn, Aqm, Matrix};
 
 /// One write to an attribute of an mdev.
@@ -152,20 +152,22 @@ impl<M: Memory> Model<M> {
             .map(|mdev| (mdev.id, mdev.assigned.intersect(wanted)))
     }
 
-    /// A queue in `apm` by `aqm` that may hold what a guest left in it: one that
-    /// left before its reset was done, or that is being reset after a guest had it,
-    /// whose mdev need not have it any more.
-    pub fn lost(&self, apm: Apm, aqm: Aqm) -> Option<Apqn> {
-        let lost = |queue: &&Queue| queue.binding() == Binding::Lost || queue.is_draining();
-        let mut lost = self.queues().iter().filter(lost).map(Queue::apqn);
-        lost.find(|apqn| apm.test(apqn.apid) && aqm.test(apqn.apqi))
+    /// A queue in `apm` by `aqm` that a guest has, or may have left something in,
+    /// whether or not an mdev has it.
+    pub fn holding_guest_data(&self, apm: Apm, aqm: Aqm) -> Option<Apqn> {
+        let mut queues = self.queues().iter().filter(|q| q.holds_guest_data());
+        queues
+            .find(|queue| apm.test(queue.apqn().apid) && aqm.test(queue.apqn().apqi))
+            .map(Queue::apqn)
     }
 
     /// Whether the host's drivers may take the queues of `apm` by `aqm`.
     pub fn in_use(&self, apm: Apm, aqm: Aqm) -> Result<(), Errno> {
-        match (self.sharer(None, apm, aqm), self.lost(apm, aqm)) {
-            (None, None) => Ok(()),
-            _ => Err(Errno::Eaddrinuse),
+        let assigned = self.sharer(None, apm, aqm).is_some();
+        if assigned || self.holding_guest_data(apm, aqm).is_some() {
+            Err(Errno::Eaddrinuse)
+        } else {
+            Ok(())
         }
     }
 

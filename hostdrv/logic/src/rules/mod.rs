@@ -54,6 +54,6 @@ pub use log::Format;
 pub use mdev::{Attach, Mdev, MdevId};
 pub use model::{Condition, Effects, Event, Model, QueueEffect, Scope};
 pub use parse::{Attribute, parse_ap_config, parse_number};
-pub use queue::{Binding, CleanToken, Epoch, Health, Queue, State};
+pub use queue::{Binding, CleanToken, Epoch, Health, Queue, Reset, State, Traces};
 pub use reset::{Outcome, ResetRun, ResetStep};
 pub use table::{Memory, NoRoom, Table};

@@ -3,7 +3,7 @@
 
 use super::{
     Apcb, Attach, Binding, Edit, Epoch, Errno, Host, Limits, Mdev, MdevId, Memory, Outcome,
-    Ownership, Queue, State, Table,
+    Ownership, Queue, Reset, State, Table,
 };
 use crate::ap_arch::{Apqn, Matrix};
 
@@ -175,7 +175,7 @@ impl<M: Memory> Model<M> {
     /// Whether what a caller waits for has come true.
     pub fn holds(&self, condition: Condition) -> bool {
         match condition {
-            Condition::Drained(id) => !self.queues().iter().any(|queue| queue.drains(id)),
+            Condition::Drained(id) => !self.queues().iter().any(|queue| queue.drains() == Some(id)),
             Condition::Reset(id) | Condition::Joined(id) => {
                 !self.linked(id).any(Queue::is_resetting)
             }
@@ -283,7 +283,8 @@ impl<M: Memory> Model<M> {
     fn bind(&mut self, apqn: Apqn, out: &mut dyn FnMut(QueueEffect)) -> Result<Scope, Errno> {
         let index = match self.queue_index(apqn) {
             Ok(index) if self.queues()[index].binding() == Binding::Lost => {
-                self.queues.as_mut_slice()[index] = Queue::new(apqn);
+                // what a guest left in it is there until its reset is done
+                self.queues.as_mut_slice()[index].binding = Binding::Bound;
                 index
             }
             Ok(_) => return Err(Errno::Eexist),
@@ -295,7 +296,7 @@ impl<M: Memory> Model<M> {
                 index
             }
         };
-        self.reset_if_reachable(index, None, out);
+        self.reset_if_reachable(index, Reset::Running, out);
         Ok(Scope::None)
     }
 
@@ -316,7 +317,7 @@ impl<M: Memory> Model<M> {
         if queue.binding() != Binding::Leaving || queue.plugged_by().is_some() {
             return Err(Errno::Ebusy);
         }
-        if queue.is_resetting() {
+        if queue.holds_guest_data() {
             queue.lose();
         } else {
             let index = self.queue_index(apqn).map_err(|_| Errno::Enoent)?;
@@ -328,8 +329,17 @@ impl<M: Memory> Model<M> {
 
     fn host_changed(&mut self, out: &mut dyn FnMut(QueueEffect)) -> Scope {
         for index in 0..self.queues().len() {
-            if let State::Unverified = self.queues()[index].state() {
-                self.reset_if_reachable(index, None, out);
+            let queue = &self.queues()[index];
+            // a queue that leaves is the bus's, which may not wait any more
+            let unreachable = matches!(
+                queue.state(),
+                State::Used {
+                    reset: Reset::Unreachable,
+                    ..
+                }
+            );
+            if unreachable && queue.binding() == Binding::Bound {
+                self.reset_if_reachable(index, Reset::Running, out);
             }
         }
         Scope::All
@@ -343,12 +353,11 @@ impl<M: Memory> Model<M> {
         let assigned = self.mdev(id)?.assigned;
         for index in 0..self.queues().len() {
             let queue = &self.queues()[index];
-            let settled = matches!(queue.state(), State::Clean(_) | State::Resetting { .. });
             if assigned.contains(queue.apqn())
-                && !settled
-                && queue.plugged_by().is_none_or(|by| by == id)
+                && queue.binding() == Binding::Bound
+                && (queue.awaits_reset() || queue.plugged_by() == Some(id))
             {
-                self.reset_if_reachable(index, None, out);
+                self.reset_if_reachable(index, Reset::Running, out);
             }
         }
         Ok(Scope::None)
@@ -362,18 +371,18 @@ impl<M: Memory> Model<M> {
         out: &mut dyn FnMut(QueueEffect),
     ) -> Result<Scope, Errno> {
         let queue = self.queue_mut(apqn)?;
-        let after = queue.after();
+        let drained = queue.drains();
         if !queue.reset_done(epoch, outcome) {
             return Ok(Scope::None);
         }
         let leaves = queue.binding() == Binding::Leaving;
-        if outcome != Outcome::Completed && queue.is_idle() {
+        if queue.awaits_reset() && !leaves {
             out(QueueEffect::RetryLater(apqn));
         }
         let owner = self.owner(apqn).map(Mdev::id);
         let is_last = |id, condition: fn(MdevId) -> Condition| self.holds(condition(id));
         if leaves
-            || after.is_some_and(|id| is_last(id, Condition::Drained))
+            || drained.is_some_and(|id| is_last(id, Condition::Drained))
             || owner.is_some_and(|id| is_last(id, Condition::Joined))
         {
             out(QueueEffect::Settled(apqn));
@@ -384,10 +393,8 @@ impl<M: Memory> Model<M> {
     fn retry(&mut self, apqn: Apqn, out: &mut dyn FnMut(QueueEffect)) -> Result<Scope, Errno> {
         let index = self.queue_index(apqn).map_err(|_| Errno::Enoent)?;
         let queue = &self.queues()[index];
-        let unfinished = matches!(queue.state(), State::Offline { .. } | State::Failed(_));
-        if unfinished && queue.binding() == Binding::Bound {
-            let after = queue.after();
-            self.reset_if_reachable(index, after, out);
+        if queue.binding() == Binding::Bound && queue.awaits_reset() {
+            self.reset_if_reachable(index, Reset::Running, out);
         }
         Ok(Scope::None)
     }

@@ -5,8 +5,7 @@
 //! the model before the write, shrinkage after it: the model never claims less
 //! than the guest can reach.
 
-use super::queue::{Binding, Queue};
-use super::{Apcb, Errno, MdevId, Memory, Model, QueueEffect, Scope, Table};
+use super::{Apcb, Epoch, Errno, MdevId, Memory, Model, Queue, QueueEffect, Reset, Scope, Table};
 use crate::ap_arch::Matrix;
 
 impl<M: Memory> Model<M> {
@@ -47,30 +46,29 @@ impl<M: Memory> Model<M> {
             let queue = &mut self.queues.as_mut_slice()[index];
             if queue.plugged_by() == Some(id) && !new.contains(queue.apqn()) {
                 queue.expel();
-                self.reset_if_reachable(index, Some(id), out);
+                self.reset_if_reachable(index, Reset::Draining, out);
             }
         }
         Ok(Scope::None)
     }
 
     /// Starts a reset of the queue at `index`, if a reset can reach it.
+    /// `out_of_guest` says what it is for if nobody has the queue.
     pub(super) fn reset_if_reachable(
         &mut self,
         index: usize,
-        after: Option<MdevId>,
+        out_of_guest: fn(Epoch) -> Reset,
         out: &mut dyn FnMut(QueueEffect),
     ) {
         let reachable: Matrix = self.host.current();
         let queue: &mut Queue = &mut self.queues.as_mut_slice()[index];
         let apqn = queue.apqn();
-        if queue.binding() == Binding::Lost {
-            return;
-        }
         if reachable.contains(apqn) {
             self.epoch.0 += 1;
-            queue.begin_reset(self.epoch, after);
+            queue.begin_reset(self.epoch, out_of_guest);
             out(QueueEffect::StartReset(apqn, self.epoch));
         } else if !queue.is_resetting() {
+            queue.out_of_reach();
             out(QueueEffect::Settled(apqn));
         }
     }

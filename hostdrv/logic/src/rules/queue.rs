@@ -2,18 +2,20 @@
 //! One AP queue bound to the driver: may anybody have it?
 //!
 //! ```text
-//!            bind                      ZAPQ done             published
-//!   (none) -------> Unverified --> Resetting ------> Clean ------------> Plugged
-//!                       ^            |    ^                               |   |
-//!          not in host  |            |    |  retry                        |   | RESET
-//!                       |            v    |                               |   v
-//!                       |     Offline, Failed        APCB no longer       | Health
-//!                       |                            has it               |
-//!                       +----------- Resetting <--------------------------+
+//!            bind             ZAPQ done          published
+//!   (none) -------> Used ------------> Clean ------------> Plugged
+//!                   ^  |  Reset:                            |   |
+//!                   |  |    Unreachable, Draining,          |   | RESET
+//!                   |  |    Running, Offline, Failed        |   v
+//!                   |  v                                    | Health
+//!                   +---------- APCB no longer has it ------+
 //! ```
 //!
 //! A queue of a guest stays the guest's when its adapter goes offline, and even
 //! comes back to it: the guest is told by response codes, as on hardware.
+//!
+//! From the guest to the next ZAPQ that is done a queue has [`Traces`] of it,
+//! whatever becomes of resets, adapter and binding meanwhile.
 
 use super::{MdevId, Outcome};
 use crate::ap_arch::{Apqn, ResponseCode};
@@ -46,14 +48,12 @@ pub struct CleanToken(());
 #[derive(PartialEq, Eq, Hash, Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub enum State {
-    /// Contents unknown, and no reset can reach it.
-    Unverified,
-    /// Being reset; nobody has it.
-    Resetting {
-        /// Which reset.
-        epoch: Epoch,
-        /// The mdev whose guest had it before.
-        after: Option<MdevId>,
+    /// Nobody's, and not reset since somebody had it.
+    Used {
+        /// Who may have left something in it.
+        traces: Traces,
+        /// How far its reset is.
+        reset: Reset,
     },
     /// Reset, and untouched since.
     Clean(CleanToken),
@@ -64,14 +64,31 @@ pub enum State {
         /// How resets asked for by the guest went.
         health: Health,
     },
-    /// The adapter is deconfigured or checkstopped, and the queue not reset:
+}
+
+/// Who had a queue since its last completed reset.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Traces {
+    /// At most the host, whose drivers may have it back as it is.
+    Host,
+    /// The guest that this mdev has.
+    Guest(MdevId),
+    /// A guest that has let its mdev go, or from which the bus took the queue.
+    FormerGuest,
+}
+
+/// How far the reset of a queue is that nobody has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reset {
+    /// No reset can reach it.
+    Unreachable,
+    /// It has just left its guest, whose mdev's users wait for this reset.
+    Draining(Epoch),
+    /// A reset that is for whoever comes next.
+    Running(Epoch),
+    /// The adapter is deconfigured or checkstopped, as the reset was answered:
     /// only the guest that had it before could have it.
-    Offline {
-        /// What the reset was answered.
-        code: ResponseCode,
-        /// The mdev of that guest, as long as that has the mdev.
-        after: Option<MdevId>,
-    },
+    Offline(ResponseCode),
     /// The reset ended with this code.
     Failed(ResponseCode),
 }
@@ -96,8 +113,8 @@ pub enum Binding {
     Bound,
     /// The bus is taking it away and waits for its reset.
     Leaving,
-    /// The bus took it before its reset was done: what a guest left in it may
-    /// be there still, so nobody may have it before it was bound again.
+    /// The bus took it before it was reset after a guest: what that left in it
+    /// may be there still, so nobody may have it before it was bound again.
     Lost,
 }
 
@@ -114,11 +131,15 @@ pub struct Queue {
 pub(super) struct Admission(());
 
 impl Queue {
+    /// Just bound. Contents unknown, but not a guest's.
     pub(super) fn new(apqn: Apqn) -> Self {
         Self {
             apqn,
             binding: Binding::Bound,
-            state: State::Unverified,
+            state: State::Used {
+                traces: Traces::Host,
+                reset: Reset::Unreachable,
+            },
         }
     }
 
@@ -142,9 +163,10 @@ impl Queue {
         self.binding == Binding::Bound
             && match &self.state {
                 State::Clean(_) => true,
-                State::Offline { after, .. } => *after == Some(mdev),
+                State::Used { traces, reset } => {
+                    *traces == Traces::Guest(mdev) && matches!(reset, Reset::Offline(_))
+                }
                 State::Plugged { by, health } => *by == mdev && !matches!(health, Health::Bad(_)),
-                _ => false,
             }
     }
 
@@ -158,7 +180,7 @@ impl Queue {
 
     /// Whether nobody has it and no reset runs, so that it can be let go.
     pub fn is_idle(&self) -> bool {
-        !matches!(self.state, State::Plugged { .. } | State::Resetting { .. })
+        self.plugged_by().is_none() && !self.is_resetting()
     }
 
     /// Whether a reset is running, in or out of a guest.
@@ -166,21 +188,39 @@ impl Queue {
         self.reset_epoch().is_some()
     }
 
-    /// Whether it is being reset because a guest had it.
-    pub fn is_draining(&self) -> bool {
-        matches!(self.state, State::Resetting { after: Some(_), .. })
+    /// The mdev whose guest it has just left, if it is being reset for that.
+    pub fn drains(&self) -> Option<MdevId> {
+        match self.state {
+            State::Used {
+                traces: Traces::Guest(mdev),
+                reset: Reset::Draining(_),
+            } => Some(mdev),
+            _ => None,
+        }
     }
 
-    /// Whether it is being reset because a guest of `mdev` had it.
-    pub fn drains(&self, mdev: MdevId) -> bool {
-        matches!(self.state, State::Resetting { after: Some(m), .. } if m == mdev)
+    /// Whether a guest has it, or may have left something in it.
+    pub fn holds_guest_data(&self) -> bool {
+        match self.state {
+            State::Clean(_) => false,
+            State::Used { traces, .. } => traces != Traces::Host,
+            State::Plugged { .. } => true,
+        }
+    }
+
+    /// Whether nobody has it and its reset did not complete, nor runs.
+    pub fn awaits_reset(&self) -> bool {
+        matches!(self.state, State::Used { .. }) && !self.is_resetting()
     }
 
     /// The code of the last reset, if that did not complete.
     pub fn last_failure(&self) -> Option<ResponseCode> {
         match self.state {
-            State::Offline { code, .. } | State::Failed(code) => Some(code),
-            State::Plugged {
+            State::Used {
+                reset: Reset::Offline(code) | Reset::Failed(code),
+                ..
+            }
+            | State::Plugged {
                 health: Health::Offline(code) | Health::Bad(code),
                 ..
             } => Some(code),
@@ -191,8 +231,11 @@ impl Queue {
     /// The reset that is running.
     pub fn reset_epoch(&self) -> Option<Epoch> {
         match self.state {
-            State::Resetting { epoch, .. } => Some(epoch),
-            State::Plugged {
+            State::Used {
+                reset: Reset::Draining(epoch) | Reset::Running(epoch),
+                ..
+            }
+            | State::Plugged {
                 health: Health::Resetting(epoch),
                 ..
             } => Some(epoch),
@@ -207,8 +250,8 @@ impl Queue {
         }
         let health = match self.state {
             State::Clean(_) => Some(Health::Good),
-            State::Offline { code, .. } => Some(Health::Offline(code)),
-            _ => None,
+            State::Used { .. } => self.last_failure().map(Health::Offline),
+            State::Plugged { .. } => None,
         };
         if let Some(health) = health {
             self.state = State::Plugged { by: mdev, health };
@@ -219,36 +262,46 @@ impl Queue {
     /// The bus has it back, although its reset is not done.
     pub(super) fn lose(&mut self) {
         self.binding = Binding::Lost;
-        self.state = State::Unverified;
+        self.state = State::Used {
+            traces: Traces::FormerGuest,
+            reset: Reset::Unreachable,
+        };
     }
 
     /// Takes it from its guest, whose APCB no longer has it.
     pub(super) fn expel(&mut self) {
-        if let State::Plugged { .. } = self.state {
-            self.state = State::Unverified;
+        if let Some(mdev) = self.plugged_by() {
+            self.state = State::Used {
+                traces: Traces::Guest(mdev),
+                reset: Reset::Unreachable,
+            };
         }
     }
 
     /// The guest of `mdev` is gone: whoever comes next is another.
     pub(super) fn forget_guest(&mut self, mdev: MdevId) {
-        if let State::Offline { after, .. } = &mut self.state {
-            *after = after.filter(|&after| after != mdev);
-        }
-    }
-
-    /// The mdev whose guest had it, if nobody has it now.
-    pub(super) fn after(&self) -> Option<MdevId> {
-        match self.state {
-            State::Resetting { after, .. } | State::Offline { after, .. } => after,
-            _ => None,
-        }
-    }
-
-    /// Begins the reset `epoch`, which replaces one that runs.
-    pub(super) fn begin_reset(&mut self, epoch: Epoch, after: Option<MdevId>) {
         match &mut self.state {
+            State::Used { traces, .. } if *traces == Traces::Guest(mdev) => {
+                *traces = Traces::FormerGuest;
+            }
+            _ => {}
+        }
+    }
+
+    /// Begins a reset, which replaces one that runs: `out_of_guest` is made of
+    /// its number if nobody has the queue.
+    pub(super) fn begin_reset(&mut self, epoch: Epoch, out_of_guest: fn(Epoch) -> Reset) {
+        match &mut self.state {
+            State::Used { reset, .. } => *reset = out_of_guest(epoch),
             State::Plugged { health, .. } => *health = Health::Resetting(epoch),
-            state => *state = State::Resetting { epoch, after },
+            State::Clean(_) => {}
+        }
+    }
+
+    /// No reset can reach it any more.
+    pub(super) fn out_of_reach(&mut self) {
+        if let State::Used { reset, .. } = &mut self.state {
+            *reset = Reset::Unreachable;
         }
     }
 
@@ -266,14 +319,12 @@ impl Queue {
                     Outcome::Failed(code) => Health::Bad(code),
                 }
             }
-            _ => {
-                let after = self.after();
-                self.state = match outcome {
-                    Outcome::Completed => State::Clean(CleanToken(())),
-                    Outcome::Offline(code) => State::Offline { code, after },
-                    Outcome::Failed(code) => State::Failed(code),
-                }
-            }
+            State::Used { reset, .. } => match outcome {
+                Outcome::Completed => self.state = State::Clean(CleanToken(())),
+                Outcome::Offline(code) => *reset = Reset::Offline(code),
+                Outcome::Failed(code) => *reset = Reset::Failed(code),
+            },
+            State::Clean(_) => return false,
         }
         true
     }

@@ -62,10 +62,11 @@ fn what_the_host_loses_the_guest_loses_at_once() {
     assert_eq!(world.signals[&id], 2);
     // 05.0006 left with its domain: no reset can reach it, nor 06
     assert!(world.running.is_empty());
-    assert_eq!(
-        world.model.queue(apqn(5, 6)).unwrap().state(),
-        &State::Unverified
-    );
+    let left = State::Used {
+        traces: Traces::Guest(id),
+        reset: Reset::Unreachable,
+    };
+    assert_eq!(world.model.queue(apqn(5, 6)).unwrap().state(), &left);
     // what is added waits for the end of the scan, and for a reset
     world.handle(Event::ConfigChanged(all)).unwrap();
     assert_eq!(world.apcb(id), less);

@@ -5,14 +5,21 @@ use super::world::{World, apqn, matrix};
 use crate::ap_arch::{Apid, Matrix, ResponseCode};
 use crate::*;
 
-const X: (u8, u8) = (5, 4);
+pub(super) const X: (u8, u8) = (5, 4);
 
-fn one() -> Matrix {
+pub(super) fn one() -> Matrix {
     matrix(&[X.0], &[X.1], &[])
 }
 
-fn state(world: &World) -> &State {
+pub(super) fn state(world: &World) -> &State {
     world.model.queue(apqn(X.0, X.1)).unwrap().state()
+}
+
+pub(super) fn unreachable(traces: Traces) -> State {
+    State::Used {
+        traces,
+        reset: Reset::Unreachable,
+    }
 }
 
 #[test]
@@ -22,7 +29,10 @@ fn a_queue_enters_a_guest_only_after_its_own_reset() {
     world.handle(Event::Bind(apqn(5, 4))).unwrap();
     assert!(matches!(
         state(&world),
-        State::Resetting { after: None, .. }
+        State::Used {
+            traces: Traces::Host,
+            reset: Reset::Running(_)
+        }
     ));
     assert_eq!(world.apcb(id), matrix(&[], &[4], &[]));
     world.finish_resets(Outcome::Completed);
@@ -202,75 +212,6 @@ fn a_queue_that_leaves_is_not_retried() {
     world.handle(Event::Unbound(apqn(5, 4))).unwrap();
 }
 
-/// The bus does not wait for ever; but what left too early stays away from all.
-/// Whoever wrote to the attribute may have been killed while it waited.
-#[test]
-fn what_a_guest_had_is_refused_to_the_host_until_it_is_reset() {
-    let mut world = World::with_clean_queues(matrix(&[5, 6], &[4], &[]));
-    let id = world.guest(one());
-    let five = matrix(&[5], &[4], &[]);
-    world.edit(id, Edit::Replace(Matrix::EMPTY)).unwrap();
-    let refused = Err(Errno::Eaddrinuse);
-    assert_eq!(world.model.in_use(five.apm, five.aqm), refused);
-    assert_eq!(world.model.lost(five.apm, five.aqm), Some(apqn(5, 4)));
-    assert_eq!(
-        world.model.in_use(matrix(&[6], &[], &[]).apm, five.aqm),
-        Ok(())
-    );
-    world.finish_resets(Outcome::Completed);
-    assert_eq!(world.model.in_use(five.apm, five.aqm), Ok(()));
-}
-
-#[test]
-fn what_left_without_its_reset_is_given_to_nobody() {
-    let config = matrix(&[5, 6], &[4], &[]);
-    let queue = apqn(5, 4);
-    let mut world = World::with_clean_queues(config);
-    let id = world.guest(one());
-    world.handle(Event::Unbind(queue)).unwrap();
-    assert_eq!(world.handle(Event::Bind(queue)), Err(Errno::Eexist));
-    let mut settled = Vec::new();
-    let mut note = |effect| settled.push(effect);
-    let left = world.model.clone().step(Event::Unbound(queue), &mut note);
-    assert_eq!(left, Ok(Effects::default()));
-    assert_eq!(settled, [QueueEffect::Settled(queue)]);
-    world.handle(Event::Unbound(queue)).unwrap();
-    let binding = |world: &World| world.model.queue(queue).unwrap().binding();
-    assert_eq!(binding(&world), Binding::Lost);
-    assert!(world.model.holds(Condition::Idle(queue)));
-    assert!(world.model.holds(Condition::Drained(id)));
-    // the host's drivers do not get it, and nobody can tell the driver to try
-    let (five, six) = (matrix(&[5], &[4], &[]), matrix(&[6], &[4], &[]));
-    world.edit(id, Edit::Replace(Matrix::EMPTY)).unwrap();
-    for (m, lost) in [
-        (five, Some(queue)),
-        (six, None),
-        (matrix(&[5], &[5], &[]), None),
-    ] {
-        assert_eq!(world.model.lost(m.apm, m.aqm), lost);
-        let refused = lost.map_or(Ok(()), |_| Err(Errno::Eaddrinuse));
-        assert_eq!(world.model.in_use(m.apm, m.aqm), refused);
-    }
-    world.edit(id, Edit::Replace(one())).unwrap();
-    for event in [
-        Event::GuestReset(id),
-        Event::Retry(queue),
-        Event::ScanComplete(config),
-    ] {
-        world.handle(event).unwrap();
-        assert_eq!(state(&world), &State::Unverified);
-    }
-    assert_eq!(world.handle(Event::Unbind(queue)), Err(Errno::Enoent));
-    assert_eq!(binding(&world), Binding::Lost);
-    // until it was bound again, and reset
-    world.handle(Event::Bind(queue)).unwrap();
-    assert_eq!(binding(&world), Binding::Bound);
-    assert_eq!(world.apcb(id), matrix(&[], &[4], &[]));
-    world.finish_resets(Outcome::Completed);
-    assert_eq!(world.apcb(id), one());
-    assert_eq!(world.model.in_use(six.apm, six.aqm), Ok(()));
-}
-
 #[test]
 fn a_guest_reset_leaves_the_masks_alone() {
     let config = matrix(&[5, 6], &[4], &[]);
@@ -355,7 +296,7 @@ fn masks_are_written_by_one_at_a_time() {
         Some(id)
     );
     world.step(Event::Published(id)).unwrap();
-    assert!(world.model.queue(apqn(5, 4)).unwrap().drains(id));
+    assert_eq!(world.model.queue(apqn(5, 4)).unwrap().drains(), Some(id));
     world.settle();
 }
 
@@ -384,7 +325,7 @@ fn without_room_nothing_happens() {
 fn a_queue_that_the_host_does_not_have_waits() {
     let mut world = World::new(Matrix::EMPTY);
     world.handle(Event::Bind(apqn(5, 4))).unwrap();
-    assert_eq!(state(&world), &State::Unverified);
+    assert_eq!(state(&world), &unreachable(Traces::Host));
     assert!(world.running.is_empty());
     world.handle(Event::ScanComplete(one())).unwrap();
     assert_eq!(world.running[&apqn(5, 4)].epoch.get(), 1);

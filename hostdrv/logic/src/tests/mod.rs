@@ -12,4 +12,5 @@ mod log;
 mod parse;
 mod random;
 mod reset;
+mod traces;
 mod world;

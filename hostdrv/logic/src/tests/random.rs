@@ -175,11 +175,19 @@ proptest! {
             let _ = world.handle(Event::Detach(id));
             world.handle(Event::Remove(id)).unwrap();
         }
+        // what can be reset again is, by itself, and what was lost by a bind
+        let everything = matrix(&[0, 1, 2, 3], &[0, 1, 2, 3], &[]);
+        world.handle(Event::ScanComplete(everything)).unwrap();
+        world.finish_retries();
         let queues: Vec<_> = world.model.queues().iter().map(Queue::apqn).collect();
         for apqn in queues {
-            // what was lost can be had again
+            if world.model.queue(apqn).unwrap().binding() == Binding::Leaving {
+                world.handle(Event::Unbound(apqn)).unwrap();
+            }
             let _ = world.handle(Event::Bind(apqn));
-            world.settle();
+            world.finish_resets(Outcome::Completed);
+            let state = world.model.queue(apqn).unwrap().state();
+            prop_assert!(matches!(state, State::Clean(_)), "{apqn} {state:?}");
             world.handle(Event::Unbind(apqn)).unwrap();
             prop_assert!(world.model.holds(Condition::Idle(apqn)));
             world.handle(Event::Unbound(apqn)).unwrap();

@@ -79,11 +79,17 @@ pub struct Running {
 
 /// Who used a queue since its last completed ZAPQ.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Traces {
-    None,
+enum User {
+    Nobody,
     Guest(MdevId),
     FormerGuest,
     Host,
+}
+
+impl User {
+    fn is_guest(self) -> bool {
+        matches!(self, Self::Guest(_) | Self::FormerGuest)
+    }
 }
 
 #[derive(Clone)]
@@ -95,7 +101,7 @@ pub struct World {
     pub signals: BTreeMap<MdevId, u32>,
     changes: BTreeMap<MdevId, u32>,
     planned: BTreeMap<MdevId, Matrix>,
-    traces: BTreeMap<Apqn, Traces>,
+    users: BTreeMap<Apqn, User>,
 }
 
 impl World {
@@ -108,7 +114,7 @@ impl World {
             signals: BTreeMap::new(),
             changes: BTreeMap::new(),
             planned: BTreeMap::new(),
-            traces: BTreeMap::new(),
+            users: BTreeMap::new(),
         }
     }
 
@@ -165,8 +171,10 @@ impl World {
         for effect in begun {
             match effect {
                 QueueEffect::StartReset(apqn, epoch) => {
-                    let alone = self.holder(apqn).is_none();
+                    let plugged = self.model.queue(apqn).unwrap().plugged_by();
+                    let alone = self.holder(apqn).or(plugged).is_none();
                     self.running.insert(apqn, Running { epoch, alone });
+                    self.retries.remove(&apqn);
                 }
                 QueueEffect::Settled(apqn) => {
                     let resetting = self.model.queue(apqn).is_ok_and(Queue::is_resetting);
@@ -212,7 +220,10 @@ impl World {
     fn hardware(&mut self, event: Event) {
         match event {
             Event::Bind(apqn) => {
-                self.traces.insert(apqn, Traces::Host);
+                // what a guest left is not gone by what others did meanwhile
+                let before = self.users.get(&apqn).copied();
+                let user = before.filter(|user| user.is_guest());
+                self.users.insert(apqn, user.unwrap_or(User::Host));
             }
             Event::Unbound(apqn) => {
                 assert_eq!(
@@ -222,13 +233,16 @@ impl World {
                 );
                 self.running.remove(&apqn);
                 self.retries.remove(&apqn);
+                if self.users[&apqn].is_guest() {
+                    self.users.insert(apqn, User::FormerGuest);
+                }
             }
             Event::ResetDone(apqn, epoch, outcome)
                 if self.running.get(&apqn).map(|run| run.epoch) == Some(epoch) =>
             {
                 let run = self.running.remove(&apqn).unwrap();
                 if run.alone && outcome == Outcome::Completed {
-                    self.traces.insert(apqn, Traces::None);
+                    self.users.insert(apqn, User::Nobody);
                 }
             }
             Event::Retry(apqn) => {
@@ -239,13 +253,10 @@ impl World {
                 *self.signals.entry(id).or_default() += 1;
             }
             Event::Detach(id) => {
-                for traces in self
-                    .traces
-                    .values_mut()
-                    .filter(|t| **t == Traces::Guest(id))
-                {
-                    *traces = Traces::FormerGuest;
-                }
+                let users = self.users.values_mut();
+                users
+                    .filter(|user| **user == User::Guest(id))
+                    .for_each(|user| *user = User::FormerGuest);
             }
             Event::Remove(id) => {
                 assert_eq!(self.apcb(id), Matrix::EMPTY);
@@ -262,15 +273,15 @@ impl World {
         assert_ne!(old, new, "masks written without a change");
         for apqn in new.apqns() {
             if !old.contains(apqn) {
-                let traces = self.traces.get(&apqn).copied();
+                let user = self.users.get(&apqn).copied();
                 let own = matches!(self.model.queue(apqn).map(Queue::last_failure), Ok(Some(_)));
-                let own = own && traces == Some(Traces::Guest(id));
+                let own = own && user == Some(User::Guest(id));
                 assert!(
-                    own || traces == Some(Traces::None),
+                    own || user == Some(User::Nobody),
                     "{apqn} enters a guest unclean"
                 );
             }
-            self.traces.insert(apqn, Traces::Guest(id));
+            self.users.insert(apqn, User::Guest(id));
             if let Some(run) = self.running.get_mut(&apqn) {
                 run.alone = false;
             }
@@ -323,6 +334,15 @@ impl World {
     pub fn finish_resets(&mut self, outcome: Outcome) {
         while let Some((&apqn, _)) = self.running.first_key_value() {
             self.finish_reset(apqn, outcome);
+        }
+    }
+
+    /// Has what failed tried again until it is reset.
+    pub fn finish_retries(&mut self) {
+        self.finish_resets(Outcome::Completed);
+        while let Some(&apqn) = self.retries.first() {
+            self.handle(Event::Retry(apqn)).unwrap();
+            self.finish_resets(Outcome::Completed);
         }
     }
 
@@ -383,15 +403,14 @@ impl World {
             let settled = *apcb == mdev.published() && mdev.publishing().is_none();
             assert!(settled || Some(*apcb) == mdev.publishing());
         }
+        self.check_host();
         for queue in self.model.queues() {
             let apqn = queue.apqn();
             if let State::Clean(_) = queue.state() {
-                assert_eq!(self.traces[&apqn], Traces::None, "{apqn} called clean");
+                assert_eq!(self.users[&apqn], User::Nobody, "{apqn} called clean");
             }
             if queue.binding() == Binding::Lost {
                 assert_eq!(self.holder(apqn), None, "{apqn} is a guest's");
-                let (apm, aqm) = (Apm::of(apqn.apid), Aqm::of(apqn.apqi));
-                assert_eq!(self.model.in_use(apm, aqm), Err(Errno::Eaddrinuse));
             }
             let running = self.running.get(&apqn).map(|run| run.epoch);
             // a reset that no longer counts may still be running
@@ -406,6 +425,17 @@ impl World {
         }
     }
 
+    /// The host's drivers get nothing that a guest may have left something in,
+    /// and are refused nothing else that is not assigned.
+    fn check_host(&self) {
+        for (&apqn, user) in &self.users {
+            let (apm, aqm) = (Apm::of(apqn.apid), Aqm::of(apqn.apqi));
+            let wanted = user.is_guest() || self.model.owner(apqn).is_some();
+            let refused = self.model.in_use(apm, aqm).is_err();
+            assert_eq!(refused, wanted, "{apqn} of {user:?}");
+        }
+    }
+
     /// All that matters of the state: reset numbers do not.
     pub fn key(&self) -> impl std::hash::Hash + Eq + use<> {
         let queues: Vec<_> = self
@@ -413,18 +443,18 @@ impl World {
             .queues()
             .iter()
             .map(|queue| {
+                let numberless = |reset| match reset {
+                    Reset::Draining(_) => Reset::Draining(Epoch::for_tests(0)),
+                    Reset::Running(_) => Reset::Running(Epoch::for_tests(0)),
+                    other => other,
+                };
                 let state = match queue.state() {
-                    State::Unverified => (0, None, None),
-                    State::Resetting { after, .. } => (1, *after, None),
-                    State::Clean(_) => (2, None, None),
-                    State::Plugged { by, health } => match health {
-                        Health::Good => (3, Some(*by), None),
-                        Health::Resetting(_) => (4, Some(*by), None),
-                        Health::Offline(code) => (5, Some(*by), Some(*code)),
-                        Health::Bad(code) => (6, Some(*by), Some(*code)),
-                    },
-                    State::Offline { code, after } => (7, *after, Some(*code)),
-                    State::Failed(code) => (8, None, Some(*code)),
+                    State::Used { traces, reset } => Ok((*traces, numberless(*reset))),
+                    State::Clean(_) => Err(None),
+                    State::Plugged { by, health } => Err(Some(match health {
+                        Health::Resetting(_) => (*by, Health::Resetting(Epoch::for_tests(0))),
+                        other => (*by, *other),
+                    })),
                 };
                 (queue.apqn(), queue.binding(), state)
             })
@@ -434,9 +464,9 @@ impl World {
             .iter()
             .map(|(k, run)| (*k, run.alone))
             .collect();
-        let traces: Vec<_> = self.traces.iter().map(|(k, v)| (*k, *v)).collect();
+        let users: Vec<_> = self.users.iter().map(|(k, v)| (*k, *v)).collect();
         let apcbs: Vec<_> = self.apcbs.iter().map(|(k, v)| (*k, *v)).collect();
         let mdevs = self.model.mdevs().to_vec();
-        (*self.model.host(), mdevs, queues, alone, traces, apcbs)
+        (*self.model.host(), mdevs, queues, alone, users, apcbs)
     }
 }

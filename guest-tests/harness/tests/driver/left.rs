@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a guest left in a queue, and no ZAPQ has taken away: nobody gets it,
+//! until one does.
+
+use crate::{
+    A, APMASK, BIND, LIMIT, UNBIND, boot, client, done_to, mark, refused, set, shell, until,
+    wait_for, wait_for_card,
+};
+use harness::mdev::{Mdev, Resource, store};
+use harness::{Driver, Machine, qmp};
+
+/// An mdev with both queues of an adapter, which a guest has.
+fn with_adapter<'a>(machine: &'a Machine, apid: u8) -> Mdev<'a> {
+    let mdev = Mdev::create(machine, A).unwrap();
+    mdev.change(true, Resource::Adapter, apid).unwrap();
+    for domain in [4, 5] {
+        mdev.change(true, Resource::Domain, domain).unwrap();
+    }
+    let queues = [4, 5].map(|domain| format!("{apid:02x}.{domain:04x}"));
+    wait_for(
+        &mdev,
+        "guest_matrix",
+        &queues.each_ref().map(String::as_str),
+    );
+    mdev
+}
+
+/// The host asks for an adapter of which it must not get this queue.
+fn is_refused(machine: &Machine, adapter: &str, queue: &str) {
+    shell(machine, "dmesg -c >/dev/null");
+    let answer = refused(machine, APMASK, adapter);
+    assert_eq!(answer, "Device or resource busy");
+    let log = shell(machine, "dmesg | grep 'Can not reserve'");
+    let words = format!("Can not reserve queue {queue} for host driver: its reset is not done");
+    assert!(log.contains(&words), "{log}");
+}
+
+/// The host gets an adapter, at last; a ZAPQ of this queue has been done by then.
+fn is_given(machine: &Machine, adapter: &str, queue: &str, since: u64) {
+    until("the host gets the adapter", || {
+        store(machine, APMASK, adapter).is_ok()
+    });
+    let done = done_to(machine, queue, since);
+    let zapq = done.iter().position(|did| *did == ("zapq".to_owned(), 0));
+    let end = done.iter().position(|(op, _)| op == "reset-done");
+    assert!(zapq.is_some() && zapq < end, "{done:?}");
+    until("a driver of the host's has it", || {
+        let line = format!("basename $(readlink /sys/bus/ap/devices/{queue}/driver) || true");
+        shell(machine, &line).starts_with("cex")
+    });
+}
+
+#[test]
+fn what_a_guest_left_is_nobodys() {
+    let machine = boot("left", Driver::Rust);
+    // The bus does nothing of its own accord meanwhile.
+    store(&machine, "/sys/bus/ap/config_time", "120").unwrap();
+
+    // A ZAPQ that fails, as long as it does.
+    let mdev = with_adapter(&machine, 5);
+    let mut user = client(&machine, &mdev);
+    let since = mark(&machine);
+    let faults = "[[fault]]\napqn = \"05.0004\"\non = \"zapq\"\nrc = 1".to_owned();
+    machine.qmp(qmp::ApInject { faults }).unwrap();
+    mdev.change(false, Resource::Adapter, 5).unwrap();
+    assert_eq!(user.ask("masks").unwrap(), "0x00,0x0c,0x00");
+    is_refused(&machine, "+5", "05.0004");
+    user.end().unwrap();
+    mdev.remove().unwrap();
+    is_refused(&machine, "+5", "05.0004");
+    machine.qmp(qmp::ApClearFaults {}).unwrap();
+    is_given(&machine, "+5", "05.0004", since);
+
+    // An adapter that is deconfigured, whose queue the bus takes and gives back.
+    let mdev = with_adapter(&machine, 6);
+    let user = client(&machine, &mdev);
+    let since = mark(&machine);
+    set(&machine, 6, "config", false);
+    wait_for_card(&machine, 6, "config", 0);
+    mdev.change(false, Resource::Adapter, 6).unwrap();
+    is_refused(&machine, "+6", "06.0004");
+    user.end().unwrap();
+    mdev.remove().unwrap();
+    store(&machine, UNBIND, "06.0004").unwrap();
+    let log = shell(&machine, "dmesg | grep 'vfio_ap: .*06.0004'");
+    let words = "queue 06.0004 may hold what a guest left in it: bind it again to have it reset";
+    assert!(log.contains(words), "{log}");
+    is_refused(&machine, "+6", "06.0004");
+    store(&machine, BIND, "06.0004").unwrap();
+    is_refused(&machine, "+6", "06.0004");
+    set(&machine, 6, "config", true);
+    wait_for_card(&machine, 6, "config", 1);
+    is_given(&machine, "+6", "06.0004", since);
+
+    // What is taken for good goes with the driver, which says so.
+    let mdev = with_adapter(&machine, 7);
+    let user = client(&machine, &mdev);
+    let faults = "[[fault]]\napqn = \"07.0005\"\non = \"zapq\"\nrc = 1".to_owned();
+    machine.qmp(qmp::ApInject { faults }).unwrap();
+    user.end().unwrap();
+    mdev.remove().unwrap();
+    is_refused(&machine, "+7", "07.0005");
+    let limit = LIMIT.as_secs();
+    shell(&machine, &format!("timeout {limit} rmmod vfio_ap"));
+    let log = shell(&machine, "dmesg | grep 'vfio_ap: queue'");
+    let told: Vec<_> = log.lines().collect();
+    assert!(told.len() == 1 && told[0].contains("07.0005"), "{log}");
+    store(&machine, APMASK, "+7").unwrap();
+    machine.shutdown().unwrap();
+}
