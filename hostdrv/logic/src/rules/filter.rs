@@ -5,7 +5,7 @@
 //! its adapter with it: an adapter is a thing, a domain is a number in many.
 
 use super::{Attach, Mdev, MdevId, Memory, Model, Queue, Table};
-use crate::ap_arch::{Apid, Apqn, Aqm, Matrix};
+use crate::ap_arch::{Apid, Apm, Apqn, Aqm, Matrix};
 
 impl<M: Memory> Model<M> {
     /// Everything assigned to `mdev` that is in the host's configuration and
@@ -13,10 +13,23 @@ impl<M: Memory> Model<M> {
     /// already.
     ///
     /// A new domain waits for the resets of its queues in adapters that the
-    /// guest has: it would lose those for as long as that takes.
+    /// guest has, and keeps: it would lose those for as long as that takes.
     pub fn target(&self, mdev: &Mdev) -> Matrix {
-        let mut target = mdev.assigned.intersect(self.host.settled());
-        let kept = target.apm.and(mdev.published.apm);
+        let can_have = mdev.assigned.intersect(self.host.settled());
+        let mut kept = can_have.apm.and(mdev.published.apm);
+        loop {
+            let target = self.target_keeping(mdev, can_have, kept);
+            // a domain need not wait for an adapter that goes
+            let still = kept.and(target.apm);
+            if still == kept {
+                return target;
+            }
+            kept = still;
+        }
+    }
+
+    fn target_keeping(&self, mdev: &Mdev, can_have: Matrix, kept: Apm) -> Matrix {
+        let mut target = can_have;
         for apqi in target.aqm.and_not(mdev.published.aqm).iter() {
             let resetting = |apid| {
                 let queue = self.queue(Apqn::new(apid, apqi));

@@ -38,6 +38,8 @@ pub struct Mdev {
     pub(super) attach: Attach,
     pub(super) published: Matrix,
     pub(super) publishing: Option<Matrix>,
+    /// Something happened since the guest's masks were last planned.
+    pub(super) due: bool,
 }
 
 impl Mdev {
@@ -49,6 +51,7 @@ impl Mdev {
             attach: Attach::Detached,
             published: Matrix::EMPTY,
             publishing: None,
+            due: false,
         }
     }
 

@@ -218,7 +218,7 @@ impl<M: Memory> Model<M> {
         out: &mut dyn FnMut(QueueEffect),
     ) -> Result<Effects, Errno> {
         use Attach::{Attached, Closing, Detached, Revoked};
-        Ok(match event {
+        let effects: Effects = match event {
             Event::Edit(id, edit, ownership) => self.edit(id, edit, ownership)?.into(),
             Event::Attach(id) => self.attach(id, &[Detached], Attached)?.into(),
             Event::Revoke(id) => self.attach(id, &[Attached, Revoked], Revoked)?.into(),
@@ -246,7 +246,25 @@ impl<M: Memory> Model<M> {
                 reconcile: Scope::None,
             },
             Event::Published(id) => self.published(id, out)?.into(),
-        })
+        };
+        self.make_due(effects.reconcile);
+        Ok(effects)
+    }
+
+    /// What these mdevs' guests should have must be looked at again.
+    fn make_due(&mut self, scope: Scope) {
+        match scope {
+            Scope::None => {}
+            Scope::One(id) => {
+                // it may be just gone
+                let _ = self.mdev_mut(id).map(|mdev| mdev.due = true);
+            }
+            Scope::All => {
+                for mdev in self.mdevs.as_mut_slice() {
+                    mdev.due = true;
+                }
+            }
+        }
     }
 
     fn attach(&mut self, id: MdevId, from: &[Attach], to: Attach) -> Result<Scope, Errno> {
@@ -324,7 +342,8 @@ impl<M: Memory> Model<M> {
             self.queues.remove(index);
         }
         out(QueueEffect::Settled(apqn));
-        Ok(Scope::None)
+        let owner = self.owner(apqn).map(Mdev::id);
+        Ok(owner.map_or(Scope::None, Scope::One))
     }
 
     fn host_changed(&mut self, out: &mut dyn FnMut(QueueEffect)) -> Scope {

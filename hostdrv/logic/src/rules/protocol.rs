@@ -119,5 +119,5 @@ pub fn close(driver: &impl Driver, free: &mut Free<'_>, mdev: MdevId) -> Result<
 pub fn unbind(driver: &impl Driver, free: &mut Free<'_>, apqn: Apqn) -> Result<(), Errno> {
     handle(driver, free, Event::Unbind(apqn))?;
     driver.wait(free, Condition::Idle(apqn));
-    driver.step(free, Event::Unbound(apqn)).map(drop)
+    handle(driver, free, Event::Unbound(apqn))
 }

@@ -16,8 +16,12 @@ impl<M: Memory> Model<M> {
         if mdev.publishing.is_some() {
             return Err(Errno::Ebusy);
         }
+        if !mdev.due {
+            return Ok(None);
+        }
         let wanted = self.wanted(mdev);
         if wanted == mdev.published {
+            self.mdev_mut(id)?.due = false;
             return Ok(None);
         }
         let mut queues = self.queues.as_mut_slice().iter_mut();
@@ -29,7 +33,10 @@ impl<M: Memory> Model<M> {
         // the filter chose only queues that admit; if it were wrong, this
         // refuses instead of giving away what is not clean
         let apcb = apcb.ok_or(Errno::Eio)?;
-        self.mdev_mut(id)?.publishing = Some(wanted);
+        let mdev = self.mdev_mut(id)?;
+        mdev.publishing = Some(wanted);
+        // once they have it, this is all they should have
+        mdev.due = false;
         Ok(Some(apcb))
     }
 

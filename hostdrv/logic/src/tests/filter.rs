@@ -133,6 +133,28 @@ fn a_new_domain_waits_for_its_resets_and_costs_no_adapter() {
     assert_eq!(world.apcb(id), matrix(&[], &[4, 7], &[]));
 }
 
+/// A domain waits for no adapter that goes for another reason: the guest gets
+/// it, and loses the adapter, in one change.
+#[test]
+fn a_new_domain_does_not_wait_for_an_adapter_that_goes() {
+    let all = matrix(&[5, 6], &[4, 7, 8], &[]);
+    let mut world = World::with_clean_queues(all);
+    let id = world.guest(matrix(&[5, 6], &[4], &[]));
+    for queue in [apqn(5, 7), apqn(5, 8)] {
+        world.handle(Event::Unbind(queue)).unwrap();
+        world.handle(Event::Unbound(queue)).unwrap();
+    }
+    world.handle(Event::Bind(apqn(5, 7))).unwrap();
+    world.edit(id, Edit::Replace(all)).unwrap();
+    assert_eq!(world.apcb(id), matrix(&[6], &[4, 7, 8], &[]));
+    assert_eq!(world.signals[&id], 2);
+    // looked at again, for nothing
+    assert_eq!(
+        world.model.step(Event::Plan(id), &mut |_| panic!()),
+        Ok(Effects::default())
+    );
+}
+
 /// The defect known as W13 of the C driver: a bind that a scan defers must not
 /// be forgotten when the reason to defer is unassigned meanwhile.
 #[test]

@@ -126,7 +126,7 @@ fn what_left_without_its_reset_is_given_to_nobody() {
     let mut settled = Vec::new();
     let mut note = |effect| settled.push(effect);
     let left = world.model.clone().step(Event::Unbound(queue), &mut note);
-    assert_eq!(left, Ok(Effects::default()));
+    assert_eq!(left, Ok(Scope::One(id).into()));
     assert_eq!(settled, [QueueEffect::Settled(queue)]);
     world.handle(Event::Unbound(queue)).unwrap();
     let binding = |world: &World| world.model.queue(queue).unwrap().binding();

@@ -102,6 +102,8 @@ pub struct World {
     changes: BTreeMap<MdevId, u32>,
     planned: BTreeMap<MdevId, Matrix>,
     users: BTreeMap<Apqn, User>,
+    /// Whose masks somebody was told to look at, and has not yet.
+    due: BTreeSet<MdevId>,
 }
 
 impl World {
@@ -115,6 +117,7 @@ impl World {
             changes: BTreeMap::new(),
             planned: BTreeMap::new(),
             users: BTreeMap::new(),
+            due: BTreeSet::new(),
         }
     }
 
@@ -191,6 +194,14 @@ impl World {
             };
             self.write_apcb(id, apcb.matrix());
         }
+        if let Event::Plan(id) = event {
+            self.due.remove(&id);
+        }
+        match effects.reconcile {
+            Scope::None => {}
+            Scope::One(id) => self.due.extend([id]),
+            Scope::All => self.due.extend(self.model.mdevs().iter().map(Mdev::id)),
+        }
         self.check_always();
         Ok(effects.reconcile)
     }
@@ -263,6 +274,7 @@ impl World {
                 self.signals.remove(&id);
                 self.changes.remove(&id);
                 self.apcbs.remove(&id);
+                self.due.remove(&id);
             }
             _ => {}
         }
@@ -402,6 +414,10 @@ impl World {
             }
             let settled = *apcb == mdev.published() && mdev.publishing().is_none();
             assert!(settled || Some(*apcb) == mdev.publishing());
+            // where nobody was told to look there is nothing to see
+            let told = self.due.contains(&id) || mdev.publishing().is_some();
+            let wanted = self.model.wanted(mdev);
+            assert!(told || *apcb == wanted, "{mdev:?} wants {wanted:?}");
         }
         self.check_host();
         for queue in self.model.queues() {
