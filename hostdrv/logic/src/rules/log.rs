@@ -42,7 +42,6 @@ const fn numbers(text: &[u8]) -> Option<usize> {
             if !long || !matches!(text[at + 1], b'x' | b'd') {
                 return None;
             }
-            at += 1;
             count += 1;
         }
         at += 1;

@@ -60,7 +60,7 @@ pub fn parse_number(text: &[u8]) -> Result<u64, Errno> {
     let text = text.split(|&byte| byte == 0).next().unwrap_or_default();
     let text = text.strip_prefix(b"+").unwrap_or(text);
     let (radix, digits) = match text {
-        [b'0', b'x' | b'X', digit, ..] if digit.is_ascii_hexdigit() => (16, &text[2..]),
+        [b'0', b'x' | b'X', digits @ ..] => (16, digits),
         [b'0', ..] => (8, text),
         _ => (10, text),
     };

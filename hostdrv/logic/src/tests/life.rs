@@ -122,6 +122,31 @@ fn closing_clears_and_resets() {
     assert_eq!(world.apcb(id), one());
 }
 
+/// A guest that lets go has nothing more once its masks are written, and is not
+/// let go before.
+#[test]
+fn a_guest_has_its_masks_until_they_are_written() {
+    let refused = Err(Errno::Ebusy);
+    let mut world = World::with_clean_queues(one());
+    let id = world.create();
+    world.handle(Event::Attach(id)).unwrap();
+    assert_eq!(world.step(Event::Detach(id)), refused);
+    world.handle(Event::Close(id)).unwrap();
+    world.handle(Event::Detach(id)).unwrap();
+    assert_eq!(world.step(Event::Detach(id)), refused);
+    world.edit(id, Edit::Replace(one())).unwrap();
+    world.step(Event::Attach(id)).unwrap();
+    world.step(Event::Plan(id)).unwrap();
+    world.step(Event::Close(id)).unwrap();
+    assert_eq!(world.step(Event::Detach(id)), refused);
+    world.step(Event::Published(id)).unwrap();
+    assert_eq!(world.step(Event::Detach(id)), refused);
+    world.reconcile(id);
+    assert_eq!(world.step(Event::Detach(id)), refused);
+    world.finish_resets(Outcome::Completed);
+    world.step(Event::Detach(id)).unwrap();
+}
+
 /// W16: what was asked back stays away.
 #[test]
 fn a_revoked_device_gets_nothing_more() {
