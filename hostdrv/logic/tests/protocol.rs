@@ -316,6 +316,23 @@ fn reset_completion_against_handover_against_unbind() {
 }
 
 #[test]
+fn reset_completion_against_close_against_unbind() {
+    model(|| {
+        let machine = Machine::new();
+        let close: User = Box::new(|machine| {
+            protocol::close(machine, &mut free(), machine.mdevs[0]).unwrap();
+            assert!(!machine.is_used());
+        });
+        let unbind: User = Box::new(|machine| {
+            protocol::unbind(machine, &mut free(), X).unwrap();
+            assert!(!machine.is_used(), "queue given to the host unclean");
+        });
+        Machine::run(&machine, close, unbind);
+        assert_eq!(machine.attach(0), Attach::Detached);
+    });
+}
+
+#[test]
 fn reset_completion_against_close_against_another_mdev() {
     model(|| {
         let machine = Machine::new();

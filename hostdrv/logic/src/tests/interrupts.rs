@@ -1,4 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
+//! What an interrupt holds, as long as the hardware may use it.
+
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+use proptest::sample::select;
 
 use crate::rules::Ledger;
 use ap_arch::ResponseCode;
@@ -98,4 +104,106 @@ fn unmapping_waits_for_whoever_pins_the_byte() {
     assert!(!ledger.is_pinning(&(0x1000..0x2000)));
     assert!(ledger.take_turn(None));
     assert!(!ledger.is_pinning(&(0..u64::MAX)));
+}
+
+/// A queue that presents interrupts by the byte it was told of, and who may be
+/// at work on it.
+#[derive(Default)]
+struct Hardware {
+    /// The byte that it may write to.
+    on: Option<Nib>,
+    resetting: bool,
+    /// A ZAPQ is done, and the driver does not know yet.
+    done: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Action {
+    /// AQIC that enables; what becomes of that is told by `Answered`.
+    Enable(u8),
+    Answered,
+    /// AQIC that disables, and whether that is certain.
+    Disable(bool),
+    Zapq,
+    Reset,
+    ResetDone,
+    GiveUp,
+}
+
+fn action() -> impl Strategy<Value = Action> {
+    prop_oneof![
+        3 => select(vec![0, 0, 2, 5, 7, 0x30]).prop_map(Action::Enable),
+        3 => Just(Action::Answered),
+        1 => any::<bool>().prop_map(Action::Disable),
+        2 => Just(Action::Zapq),
+        2 => Just(Action::Reset),
+        2 => Just(Action::ResetDone),
+        1 => Just(Action::GiveUp),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// What the hardware may write to is held, and nothing else: after what it
+    /// took, each interrupt is let go once.
+    #[test]
+    fn what_the_hardware_uses_is_held(actions in proptest::collection::vec(action(), 0..60)) {
+        let (mut ledger, mut hardware) = (Ledger::<Nib>::new(), Hardware::default());
+        let (mut made, mut live) = (0, BTreeSet::new());
+        let mut working = None;
+        for action in actions {
+            let gone = match action {
+                Action::Enable(code) if ledger.take_turn(Some(made)) => {
+                    // a queue that is being reset takes no AQIC
+                    let code = if hardware.resetting { 2 } else { code };
+                    if code == 0 {
+                        hardware.on = Some(made);
+                    }
+                    live.insert(made);
+                    working = Some((ResponseCode(code), made, ledger.aqic()));
+                    made += 1;
+                    None
+                }
+                Action::Answered => working.take().and_then(|(code, nib, stamp)| {
+                    ledger.end_turn();
+                    ledger.enabled(code, nib, stamp)
+                }),
+                Action::Zapq => {
+                    ledger.zapq();
+                    (hardware.resetting, hardware.done) = (true, false);
+                    None
+                }
+                Action::Reset if hardware.resetting => {
+                    hardware = Hardware { done: true, ..Hardware::default() };
+                    None
+                }
+                Action::ResetDone if hardware.done && ledger.take_turn(None) => {
+                    hardware.done = false;
+                    ledger.end_turn();
+                    ledger.reset_done()
+                }
+                Action::Disable(certain) if ledger.take_turn(None) => {
+                    hardware.on = hardware.on.filter(|_| !certain);
+                    ledger.end_turn();
+                    ledger.disabled(certain)
+                }
+                Action::GiveUp if ledger.take_turn(None) => {
+                    hardware.on = None;
+                    ledger.end_turn();
+                    ledger.give_up(|_| true)
+                }
+                _ => None,
+            };
+            if let Some(gone) = gone {
+                prop_assert!(live.remove(&gone), "{gone} let go twice");
+            }
+            prop_assert!(hardware.on.is_none_or(|nib| live.contains(&nib)), "{action:?}");
+            let held = live.iter().filter(|&&nib| ledger.concerns(|&held| held == nib));
+            prop_assert_eq!(held.count() + usize::from(working.is_some()), live.len());
+        }
+    }
 }
