@@ -199,9 +199,12 @@ pub const CATALOGUE: &[Weakness] = &[
     Weakness {
         number: 18,
         found: READ,
-        defect: "user memory is copied and pinned with the global lock held",
-        proof: Proof::Pending {
-            tests: &["protocol::protocol::reset_completion_against_unassign_against_close"],
+        defect: "user memory is copied with the global lock held; and pinned, which is pending: it needs AP interrupts",
+        proof: Proof::Both {
+            test: "driver::weaknesses::cases::w18_nobody_waits_for_memory_of_others",
+            c: "an assignment to another mdev waits for that memory",
+            rust: "an assignment to another mdev is done at once",
+            more: &["logic::interrupts::unmapping_waits_for_whoever_pins_the_byte"],
         },
     },
     Weakness {

@@ -13,6 +13,8 @@
 //! | `set-irqs SLOT ARGSZ FLAGS INDEX START COUNT [DATA]` | `ok`; DATA: `request`, `change` or a number |
 //! | `reset SLOT`                                     | `ok`                  |
 //! | `ioctl SLOT NUMBER`                              | `ok`; a VFIO request of a number, without an argument |
+//! | `stall SLOT`                                     | `ok`; a VFIO request waits for memory that its argument is in |
+//! | `resume`                                         | what that request ends with, now that the memory is there |
 //! | `signals`                                        | how often `request` and `change` were signalled since the last time |
 //! | `masks`                                          | masks that KVM was given since the last time |
 //! | `watch PATH`                                     | `ok`; a file of sysfs to poll |
@@ -21,10 +23,12 @@
 //! | `uevents NAME`                                   | those since the last time that have a variable of that name |
 //! | `time COUNT FOLDER FILE=TEXT...`                 | of each of COUNT writes, these in turn: nanoseconds `elapsed:cpu`, and `!` if refused |
 
+mod stall;
 mod sys;
 
 use nix::errno::Errno;
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use stall::Stalled;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -44,6 +48,7 @@ struct Client {
     change: EventFd,
     watched: Option<File>,
     uevents: Option<OwnedFd>,
+    stalled: Option<Stalled>,
     /// Masks that were told already.
     told: usize,
 }
@@ -57,6 +62,7 @@ fn main() -> Result<(), Errno> {
         change: eventfd()?,
         watched: None,
         uevents: None,
+        stalled: None,
         told: 0,
     };
     for line in io::stdin().lines().map_while(Result::ok) {
@@ -99,6 +105,15 @@ impl Client {
                 let device = self.devices.get(slot).ok_or(Errno::EBADF)?;
                 sys::call_nowhere(&device.file, vfio(number(request)?))?;
                 Ok(ok(()))
+            }
+            ["stall", slot] => {
+                let device = self.devices.get(slot).ok_or(Errno::EBADF)?;
+                self.stalled = Some(Stalled::new(&device.file)?);
+                Ok(ok(()))
+            }
+            ["resume"] => {
+                let stalled = self.stalled.take().ok_or(Errno::EBADF)?;
+                stalled.resume().map(|_| ok(()))
             }
             ["signals"] => Ok(format!(
                 "request {} change {}",

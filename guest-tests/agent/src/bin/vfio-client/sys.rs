@@ -17,6 +17,11 @@ const fn iow<T>(kind: u8, number: u32) -> u32 {
     (1 << 30) | ((size_of::<T>() as u32) << 16) | io(kind, number)
 }
 
+/// A request that reads and writes its argument.
+pub const fn iowr<T>(kind: u8, number: u32) -> u32 {
+    (2 << 30) | iow::<T>(kind, number)
+}
+
 /// `VFIO_*` of that number.
 pub const fn vfio(number: u32) -> u32 {
     io(b';', 100 + number)
@@ -44,7 +49,7 @@ struct DeviceAttr {
 }
 
 /// Makes a call whose argument is a number.
-fn call(fd: &impl AsRawFd, request: u32, argument: usize) -> Result<i32, Errno> {
+pub fn call(fd: &impl AsRawFd, request: u32, argument: usize) -> Result<i32, Errno> {
     // SAFETY: the kernel checks request and argument; callers pass numbers, or
     // the addresses of buffers that live until it returns.
     let result = unsafe { libc::ioctl(fd.as_raw_fd(), request as _, argument) };
@@ -61,7 +66,8 @@ pub fn call_nowhere(fd: &impl AsRawFd, request: u32) -> Result<i32, Errno> {
     call(fd, request, 8)
 }
 
-fn new_fd(result: i32) -> OwnedFd {
+/// A file number that the kernel has just made.
+pub fn new_fd(result: i32) -> OwnedFd {
     // SAFETY: the kernel has just made this file number for us.
     unsafe { OwnedFd::from_raw_fd(result) }
 }

@@ -24,6 +24,7 @@ pub const ALL: &[(u8, Case)] = &[
     (15, w15_a_cleared_override_refuses_nothing_else),
     (16, w16_what_was_asked_back_stays_away),
     (17, w17_eventfds_go_with_their_opener),
+    (18, w18_nobody_waits_for_memory_of_others),
     (23, w23_a_refusal_is_one_line),
     (25, w25_an_offline_queue_is_not_passed_on),
 ];
@@ -91,9 +92,10 @@ fn begin<'a>(machine: &'a Machine, path: &str, text: &str) -> impl Fn(Duration) 
     }
 }
 
+/// Far more than an assignment takes that waits for nothing.
+const PROMPT: Duration = Duration::from_secs(8);
+
 fn w04_nobody_waits_for_the_queues_of_others(machine: &Machine) -> String {
-    /// Far more than an assignment takes that waits for nothing.
-    const PROMPT: Duration = Duration::from_secs(8);
     let stuck = assigned(machine, A, "0x04,0x08,0x00");
     let other = Mdev::create(machine, B).unwrap();
     wait_for(&stuck, "guest_matrix", &["05.0004"]);
@@ -283,6 +285,29 @@ fn w17_eventfds_go_with_their_opener(machine: &Machine) -> String {
     client.end().unwrap();
     mdev.remove().unwrap();
     format!("the old eventfd: {changes} signals; a count of 0: {count}")
+}
+
+/// The argument of a request is in memory that is not there for a while.
+fn w18_nobody_waits_for_memory_of_others(machine: &Machine) -> String {
+    let mdev = assigned(machine, A, "0x04,0x08,0x00");
+    let other = Mdev::create(machine, B).unwrap();
+    let mut client = VfioClient::start(machine);
+    open(&mut client, &mdev);
+    assert_eq!(client.ask("stall dev").unwrap(), "ok");
+    let joining = begin(machine, &format!("{}/assign_adapter", other.path()), "6");
+    let prompt = joining(PROMPT);
+    // all zeros is too short an argument
+    assert_eq!(client.ask("resume").unwrap(), "EINVAL");
+    assert!(prompt || joining(LIMIT));
+    client.end().unwrap();
+    mdev.remove().unwrap();
+    other.remove().unwrap();
+    let how = if prompt {
+        "is done at once"
+    } else {
+        "waits for that memory"
+    };
+    format!("an assignment to another mdev {how}")
 }
 
 fn w23_a_refusal_is_one_line(machine: &Machine) -> String {
