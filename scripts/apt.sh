@@ -75,21 +75,31 @@ private_apt() {
 }
 
 # debian_kernel SERIES: the packages of the newest kernel of that series that
-# was downloaded; if there is none, of Debian's newest. Image and modules are
-# in one package, or in one each that the image's needs.
+# was downloaded; if there is none, of the newest that Debian's mirror has: its
+# index may name one that is not there yet, or no more. Image and modules are in
+# one package, or in one each that the image's needs.
 debian_kernel() {
-  local release tmp known
+  local release releases known
   if [ -z "$(kernel_packages "$1")" ]; then
     known=$(private_apt cache search --names-only "^linux-(image|binary|modules)-${1//./\\.}\..*-s390x\$" | cut -d' ' -f1)
-    release=$(sed -n 's/^linux-image-//p' <<<"$known" | sort -V | tail -n 1)
-    [ -n "$release" ] || die "Debian's mirror has no linux-image-$1 for s390x"
-    tmp=$(mktemp -d "$DL/.linux.XXXXXX")
-    # shellcheck disable=SC2046 # a list of names
-    (cd "$tmp" && private_apt get download $(grep -E "^linux-[a-z]+-${release//+/\\+}\$" <<<"$known") >&2) ||
-      die "Debian's linux-image-$release cannot be downloaded"
-    mv "$tmp"/*.deb "$DL/" && rmdir "$tmp"
+    releases=$(sed -n 's/^linux-image-//p' <<<"$known" | sort -rV)
+    [ -n "$releases" ] || die "Debian's mirror has no linux-image-$1 for s390x"
+    for release in $releases; do
+      # shellcheck disable=SC2046 # a list of names
+      if download $(grep -E "^linux-[a-z]+-${release//+/\\+}\$" <<<"$known"); then break; fi
+      say "NOTICE: linux-image-$release is in the index of Debian's mirror, but cannot be downloaded"
+    done
+    [ -n "$(kernel_packages "$1")" ] || die "none of Debian's linux-image-$1 can be downloaded: $releases"
   fi
   kernel_packages "$1"
+}
+# download PACKAGE...: into the cache, all or none.
+download() {
+  local tmp status=0
+  tmp=$(mktemp -d "$DL/.linux.XXXXXX")
+  (cd "$tmp" && private_apt get download "$@" >&2) && mv "$tmp"/*.deb "$DL/" || status=1
+  rm -rf "$tmp"
+  return $status
 }
 kernel_packages() {
   local image
