@@ -259,7 +259,7 @@ fn a_guest_reset_leaves_the_masks_alone() {
         world
             .running
             .iter()
-            .all(|(k, run)| run.epoch > first[k].epoch)
+            .all(|(k, run)| run.epoch.get() > first[k].epoch.get())
     );
     for (&apqn, run) in &first {
         let stale = Event::ResetDone(apqn, run.epoch, Outcome::Completed);
