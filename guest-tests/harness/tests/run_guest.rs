@@ -288,4 +288,24 @@ fn a_scenario_that_cannot_be_read_is_told_before_anything_boots() {
         "{words}"
     );
     assert!(output.stdout.is_empty());
+
+    // a file that it names is not there
+    let text = HEAD
+        .replace("EVENTS", "true")
+        .replace("id = \"g\"", "id = \"g\"\nkind = \"bzImage\"");
+    std::fs::write(&file, format!("name = \"bad\"{text}")).unwrap();
+    let told = |args: &[&str], words: &str| {
+        let (output, _) = run_guest(&[&["--scenario", &file], args].concat());
+        let seen = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{seen}");
+        assert!(seen.contains(words) && output.stdout.is_empty(), "{seen}");
+    };
+    told(&[], "bad.toml:2: topology: ");
+    told(&["--topology", "no/such"], "TOPOLOGY: no/such: ");
+    told(&["--guest", "no/such"], "GUEST: no/such: ");
+    let topology = project_root().join("guest-tests/topologies/three-by-two.toml");
+    told(
+        &["--topology", topology.to_str().unwrap()],
+        "bad.toml:7: kind: ",
+    );
 }

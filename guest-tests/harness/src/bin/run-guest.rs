@@ -10,7 +10,7 @@ use harness::Error;
 use harness::bench::{self, Entry};
 use harness::config;
 use harness::host::{self, HostError};
-use harness::scenario::{Options, Report, Scenario, run};
+use harness::scenario::{Instead, Kind, Options, Report, Scenario, run};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         let named = std::env::var("SCENARIO").unwrap_or_default();
         cli.scenario = named.split_whitespace().map(PathBuf::from).collect();
     }
-    let scenarios = match scenarios(&cli.scenario) {
+    let scenarios = match scenarios(&cli.scenario, &instead(&cli)) {
         Ok(scenarios) => scenarios,
         Err(e) => {
             eprintln!("run-guest: {e:#}");
@@ -103,7 +103,8 @@ fn main() -> ExitCode {
 }
 
 /// The scenarios in these files and folders, or the default one.
-fn scenarios(paths: &[PathBuf]) -> Result<Vec<Scenario>> {
+fn scenarios(paths: &[PathBuf], instead: &Instead) -> Result<Vec<Scenario>> {
+    instead.check().map_err(anyhow::Error::msg)?;
     let mut files = Vec::new();
     // A variable that is set, but empty, names nothing.
     for path in paths.iter().filter(|p| !p.as_os_str().is_empty()) {
@@ -120,7 +121,7 @@ fn scenarios(paths: &[PathBuf]) -> Result<Vec<Scenario>> {
     if files.is_empty() {
         files = defaults()?;
     }
-    let read = |file: &PathBuf| Scenario::read(file).map_err(anyhow::Error::from);
+    let read = |file: &PathBuf| Scenario::read(file, instead).map_err(anyhow::Error::from);
     files.iter().map(read).collect()
 }
 
@@ -181,13 +182,20 @@ fn with_queues(cli: &Cli, scenarios: &[Scenario]) -> Result<bool, HostError> {
     verdict(&report, &path).map_err(|e| HostError::Failed(format!("{e:#}")))
 }
 
+/// A mainframe has the adapters that it has.
+fn instead(cli: &Cli) -> Instead {
+    let topology = cli.topology.clone();
+    let guest = cli.guest.as_deref().filter(|g| !g.is_empty());
+    Instead {
+        topology: topology.filter(|t| !IS_HOST && !t.as_os_str().is_empty()),
+        guest: guest.map(Kind::from),
+    }
+}
+
 fn options(cli: &Cli, driver: DriverName) -> Options {
-    let set = |value: &Option<String>| value.clone().filter(|v| !v.is_empty());
     Options {
         name: "run-guest".to_owned(),
         rust: driver == DriverName::Rust,
-        guest: set(&cli.guest),
-        topology: cli.topology.clone().filter(|t| !t.as_os_str().is_empty()),
         verbose: cli.verbose,
     }
 }

@@ -99,7 +99,7 @@ pub fn run(live: bool) -> Result<(), Error> {
     let mut stage = Stage::new(&machine, false)?;
     let mut demo = Demo {
         actor: Actor {
-            kernels: kernels(&mut stage, &scenario, None)?.by_guest,
+            kernels: kernels(&mut stage, &scenario)?.by_guest,
             scenario: &scenario,
             ground: Ground::Emulated(&mut operator),
         },

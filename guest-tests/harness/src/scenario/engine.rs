@@ -11,6 +11,7 @@ use super::operator::Operator;
 use super::perform::{Actor, Ground};
 use super::report::{Report, ScenarioReport, StepReport};
 use super::stage::Stage;
+use super::value::Kind;
 use crate::config::{Config, Driver};
 use crate::error::Error;
 use crate::keep::keep;
@@ -18,7 +19,7 @@ use crate::ktap::Ktap;
 use crate::machine::Machine;
 use ap_device::topology::Topology;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How scenarios are run.
@@ -28,11 +29,6 @@ pub struct Options {
     pub name: String,
     /// Our driver, or the C driver.
     pub rust: bool,
-    /// What guests run instead of what the scenario says: `probe`, `linux` or
-    /// the path of a kernel.
-    pub guest: Option<String>,
-    /// The topology instead of the scenario's.
-    pub topology: Option<PathBuf>,
     /// Whether every event is printed.
     pub verbose: bool,
 }
@@ -56,12 +52,7 @@ impl Options {
 pub fn run(scenarios: &[Scenario], options: &Options) -> Result<Report, Error> {
     let mut ktap = Ktap::begin(scenarios.len());
     let mut report = options.report();
-    let topology = |s: &Scenario| {
-        options
-            .topology
-            .clone()
-            .unwrap_or_else(|| s.topology.clone())
-    };
+    let topology = |s: &Scenario| s.topology.as_ref().clone();
     for group in scenarios.chunk_by(|a, b| topology(a) == topology(b)) {
         let done = on_one_machine(group, &topology(&group[0]), options, &mut ktap, &mut report);
         if let Err(e) = done {
@@ -110,10 +101,14 @@ fn all_here(
 ) -> Result<(), Error> {
     let mut stage = Stage::new(machine, options.verbose)?;
     for scenario in scenarios {
-        let instead = options.guest.as_deref();
-        let mut kinds = scenario.guests.iter().map(|g| instead.unwrap_or(&g.kind));
-        let linux = kinds.all(|kind| kind != "probe");
-        match fit(scenario, &topology(&scenario.topology)?, given, linux) {
+        let mut kinds = scenario.guests.iter().map(|g| g.kind.as_ref());
+        let linux = kinds.all(|kind| *kind != Kind::Probe);
+        match fit(
+            scenario,
+            &topology(scenario.topology.as_ref())?,
+            given,
+            linux,
+        ) {
             Ok(fitted) => {
                 let mut inner = ktap.nested(fitted.steps.len());
                 let ground = Ground::Given(&given.queues);
@@ -186,7 +181,7 @@ fn run_one(
     options: &Options,
     ktap: &mut Ktap,
 ) -> Result<ScenarioReport, Error> {
-    let Kernels { by_guest, notes } = kernels(stage, scenario, options.guest.as_deref())?;
+    let Kernels { by_guest, notes } = kernels(stage, scenario)?;
     for note in &notes {
         ktap.note(note);
     }

@@ -5,6 +5,7 @@
 use super::grammar::{
     Action, Expect, File, GuestEntry, MachineEntry, Never, Only, Operation, Reserved, StepEntry,
 };
+use super::needs::Instead;
 use super::source::{ScenarioError, Source};
 use super::value::Name;
 use ap_device::topology::Topology;
@@ -24,8 +25,8 @@ pub struct Scenario {
     pub file: PathBuf,
     /// What it is called.
     pub name: String,
-    /// The machine's topology file.
-    pub topology: PathBuf,
+    /// The machine's topology file, and where it is named.
+    pub topology: Spanned<PathBuf>,
     /// Which adapters start out reserved for vfio_ap.
     pub reserved: Reserved,
     /// The mdevs that are there at the start.
@@ -54,21 +55,21 @@ pub struct Step {
 }
 
 impl Scenario {
-    /// Read a file.
+    /// Read a file; the files that it names must serve.
     ///
     /// # Errors
     /// With file, line and key of what is wrong.
-    pub fn read(file: &Path) -> Result<Self, ScenarioError> {
+    pub fn read(file: &Path, instead: &Instead) -> Result<Self, ScenarioError> {
         let text = std::fs::read_to_string(file).map_err(|e| ScenarioError {
             file: file.to_owned(),
             line: 0,
             key: "scenario".to_owned(),
             what: e.to_string(),
         })?;
-        Self::parse(file, &text)
+        Self::parse(file, &text)?.with_files(&Source::new(file, &text), instead)
     }
 
-    /// The same for the text of a file.
+    /// The same for the text of a file, whatever files it names.
     ///
     /// # Errors
     /// As for [`read`](Self::read).
@@ -91,11 +92,10 @@ impl Scenario {
                 ..source.at(&(0..0), "there is no [[step]]")
             });
         }
-        let folder = file.parent().unwrap_or(Path::new(""));
         Ok(Self {
             file: file.to_owned(),
             name: parsed.name,
-            topology: folder.join(parsed.topology.into_inner()),
+            topology: parsed.topology,
             reserved: parsed.vfio_ap,
             mdevs: parsed.mdev.into_iter().map(|m| m.id).collect(),
             guests: parsed.guest,

@@ -2,7 +2,7 @@
 //! Version 1 of the grammar of scenario files: `docs/scenarios.md` tells users
 //! what it means. It may be extended, not changed.
 
-use super::value::{ErrnoName, Line, Memory, Name, Pattern, Queue};
+use super::value::{ErrnoName, Kind, Line, Memory, Name, Pattern, Queue};
 use ap_device::AdapterSpec;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -70,7 +70,7 @@ pub struct GuestEntry {
     pub id: Name,
     /// `probe`, `linux` or the path of a kernel.
     #[serde(default = "probe")]
-    pub kind: String,
+    pub kind: Spanned<Kind>,
     /// The mdev it starts with.
     pub mdev: Option<Name>,
     /// CPUs.
@@ -84,8 +84,8 @@ pub struct GuestEntry {
     pub events: bool,
 }
 
-fn probe() -> String {
-    "probe".to_owned()
+fn probe() -> Spanned<Kind> {
+    Spanned::new(0..0, Kind::Probe)
 }
 
 fn one() -> Spanned<u8> {

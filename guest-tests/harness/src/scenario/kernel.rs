@@ -16,6 +16,7 @@
 
 use super::file::Scenario;
 use super::stage::Stage;
+use super::value::Kind;
 use super::vmm::{Kernel, ram_disk};
 use crate::error::Error;
 use l1_protocol::Exit;
@@ -44,36 +45,25 @@ pub struct Kernels {
 ///
 /// # Errors
 /// When such a file cannot be read, or the machine fails.
-pub fn kernels(
-    stage: &mut Stage<'_>,
-    scenario: &Scenario,
-    instead: Option<&str>,
-) -> Result<Kernels, Error> {
-    let folder = scenario.file.parent().unwrap_or(Path::new(""));
+pub fn kernels(stage: &mut Stage<'_>, scenario: &Scenario) -> Result<Kernels, Error> {
     let mut brought = BTreeMap::new();
     let mut kernels = Kernels {
         by_guest: BTreeMap::new(),
         notes: Vec::new(),
     };
     for guest in &scenario.guests {
-        let kernel = match instead.unwrap_or(&guest.kind) {
-            "probe" => Kernel::Probe,
-            "linux" => Kernel::Linux,
-            path => {
-                let file = match instead {
-                    Some(_) => PathBuf::from(path),
-                    None => folder.join(path),
-                };
-                match brought.get(&file) {
-                    Some(kernel) => Kernel::clone(kernel),
-                    None => {
-                        let (kernel, note) = bring(stage, &file, brought.len())?;
-                        kernels.notes.push(note);
-                        brought.insert(file, kernel.clone());
-                        kernel
-                    }
+        let kernel = match guest.kind.as_ref() {
+            Kind::Probe => Kernel::Probe,
+            Kind::Linux => Kernel::Linux,
+            Kind::File(file) => match brought.get(file) {
+                Some(kernel) => Kernel::clone(kernel),
+                None => {
+                    let (kernel, note) = bring(stage, file, brought.len())?;
+                    kernels.notes.push(note);
+                    brought.insert(file, kernel.clone());
+                    kernel
                 }
-            }
+            },
         };
         kernels.by_guest.insert(guest.id.to_string(), kernel);
     }

@@ -15,6 +15,7 @@ mod file;
 mod fit;
 mod grammar;
 mod kernel;
+mod needs;
 mod operator;
 mod perform;
 mod report;
@@ -31,11 +32,13 @@ pub use file::Scenario;
 pub use fit::Given;
 pub(crate) use grammar::{Action, Operation};
 pub(crate) use kernel::{depends, kernels};
+pub use needs::Instead;
 pub(crate) use operator::Operator;
 pub(crate) use perform::{Actor, Ground, OUR_UUIDS};
 pub use report::{Report, ScenarioReport, StepReport};
 pub use source::ScenarioError;
 pub(crate) use stage::Stage;
+pub use value::Kind;
 pub(crate) use value::Queue;
 
 #[cfg(test)]

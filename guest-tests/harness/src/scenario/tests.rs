@@ -3,6 +3,7 @@
 
 use super::file::Scenario;
 use super::grammar::{Action, Operation, Reserved};
+use super::needs::Instead;
 use crate::config::project_root;
 use std::path::Path;
 use std::time::Duration;
@@ -42,7 +43,10 @@ fn parse(text: &str) -> Result<Scenario, String> {
 fn a_scenario_is_read() {
     let scenario = parse(EXAMPLE).unwrap();
     assert_eq!(scenario.name, "adapter follows the host");
-    assert_eq!(scenario.topology, Path::new("dir/twelve-by-sixteen.toml"));
+    assert_eq!(
+        scenario.topology.as_ref(),
+        Path::new("twelve-by-sixteen.toml")
+    );
     assert_eq!(scenario.reserved, Reserved::default());
     assert_eq!(scenario.steps.len(), 4);
     let lines: Vec<usize> = scenario.steps.iter().map(|s| s.line).collect();
@@ -250,13 +254,7 @@ fn the_library_is_read() {
     let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        let scenario = Scenario::read(&path).unwrap_or_else(|e| panic!("{e}"));
-        assert!(
-            scenario.topology.exists(),
-            "{}: {:?}",
-            path.display(),
-            scenario.topology
-        );
+        Scenario::read(&path, &Instead::default()).unwrap_or_else(|e| panic!("{e}"));
         count += 1;
     }
     assert!(count >= 10);

@@ -8,6 +8,7 @@ use regex::Regex;
 use serde::de::{Deserialize, Deserializer, Error};
 use std::fmt;
 use std::ops::{Deref, Range};
+use std::path::PathBuf;
 use toml::Spanned;
 
 /// The name of an mdev or a guest, and where it stands.
@@ -33,6 +34,34 @@ impl Deref for Name {
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self)
+    }
+}
+
+/// What a guest runs.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(from = "String")]
+pub enum Kind {
+    /// The bare-metal probe.
+    Probe,
+    /// Our small Linux.
+    Linux,
+    /// A kernel of a user's own.
+    File(PathBuf),
+}
+
+impl From<&str> for Kind {
+    fn from(text: &str) -> Self {
+        match text {
+            "probe" => Self::Probe,
+            "linux" => Self::Linux,
+            path => Self::File(path.into()),
+        }
+    }
+}
+
+impl From<String> for Kind {
+    fn from(text: String) -> Self {
+        text.as_str().into()
     }
 }
 

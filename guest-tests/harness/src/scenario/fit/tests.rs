@@ -3,11 +3,13 @@
 
 use super::*;
 use crate::config::project_root;
+use crate::scenario::Instead;
 
 fn read(name: &str) -> (Scenario, Topology) {
     let folder = project_root().join("guest-tests/scenarios");
-    let scenario = Scenario::read(&folder.join(format!("{name}.toml"))).unwrap();
-    let text = std::fs::read_to_string(&scenario.topology).unwrap();
+    let scenario =
+        Scenario::read(&folder.join(format!("{name}.toml")), &Instead::default()).unwrap();
+    let text = std::fs::read_to_string(scenario.topology.as_ref()).unwrap();
     (scenario, Topology::parse(&text).unwrap())
 }
 
