@@ -9,6 +9,9 @@
 //! host       1a 2b 2c × 0011 0012
 //! ```
 
+mod search;
+
+use self::search::{Found, Search, Theirs, TooLong, Wanted};
 use super::file::{Scenario, Step};
 use super::grammar::{Action, Expect, Never, Reserved, ReservedWord, Resources};
 use super::value::{Line, Pattern, Queue};
@@ -50,11 +53,13 @@ pub fn fit(
         true => given.accelerators.or(given.coprocessors),
         false => given.accelerators,
     };
-    let computes = used.find(given, able);
-    let rsa = computes.is_some();
-    // Rather without its requests than not at all.
-    used.rsa = Apm::EMPTY;
-    let map = computes.or_else(|| used.find(given, able));
+    let mut map = used.find(given, able).map_err(|TooLong| TANGLED)?;
+    let rsa = map.is_some();
+    if !rsa {
+        // Rather without its requests than not at all.
+        used.rsa = Apm::EMPTY;
+        map = used.find(given, able).map_err(|TooLong| TANGLED)?;
+    }
     let fitter = Fitter {
         map: map.ok_or_else(|| used.to_string())?,
         given,
@@ -121,47 +126,31 @@ impl Used {
     }
 
     /// The first adapters and domains that do; those of `able` compute RSA.
-    fn find(&self, given: &Given, able: Apm) -> Option<Map> {
+    fn find(&self, given: &Given, able: Apm) -> Result<Option<Map>, TooLong> {
         let mut by_adapter: BTreeMap<Apid, Aqm> = BTreeMap::new();
         for queue in &given.queues {
             by_adapter.entry(queue.apid).or_default().set(queue.apqi);
         }
-        let theirs: Vec<(Apid, Aqm)> = by_adapter.into_iter().collect();
-        let ours: Vec<Apid> = self.adapters.iter().collect();
-        let (chosen, domains) = self.choose(&ours, &theirs, Aqm::FULL, given, able)?;
-        let control = as_control(domains).and(given.control);
-        Some(Map {
-            adapters: ours.into_iter().zip(chosen).collect(),
-            domains: self.domains.iter().zip(domains.iter()).collect(),
-            control: self.control.iter().zip(control.iter()).collect(),
-        })
-    }
-
-    /// Adapters for `ours` among `theirs`, and the domains they have in common.
-    fn choose(
-        &self,
-        ours: &[Apid],
-        theirs: &[(Apid, Aqm)],
-        domains: Aqm,
-        given: &Given,
-        able: Apm,
-    ) -> Option<(Vec<Apid>, Aqm)> {
-        let control = as_control(domains).and(given.control);
-        if domains.count() < self.domains.count() || control.count() < self.control.count() {
-            return None;
-        }
-        let Some((first, rest)) = ours.split_first() else {
-            return Some((Vec::new(), domains));
+        let theirs = by_adapter.into_iter().map(|(apid, domains)| Theirs {
+            apid,
+            domains,
+            rsa: able.test(apid),
+        });
+        let theirs: Vec<Theirs> = theirs.collect();
+        let wanted = Wanted {
+            adapters: self.adapters.iter().map(|a| self.rsa.test(a)).collect(),
+            domains: self.domains.count(),
+            control: self.control.count(),
         };
-        theirs.iter().enumerate().find_map(|(i, (apid, has))| {
-            if self.rsa.test(*first) && !able.test(*apid) {
-                return None;
+        let found = Search::new(&wanted, &theirs, given.control).run()?;
+        Ok(found.map(|Found { adapters, domains }| {
+            let control = as_control(domains).and(given.control);
+            Map {
+                adapters: self.adapters.iter().zip(adapters).collect(),
+                domains: self.domains.iter().zip(domains.iter()).collect(),
+                control: self.control.iter().zip(control.iter()).collect(),
             }
-            let (mut chosen, common) =
-                self.choose(rest, &theirs[i + 1..], domains.and(*has), given, able)?;
-            chosen.insert(0, *apid);
-            Some((chosen, common))
-        })
+        }))
     }
 }
 
@@ -392,6 +381,8 @@ impl Fitter<'_> {
     }
 }
 
+const TANGLED: &str =
+    "there are too many ways to choose from APQNS; name all pairs of some adapters and domains";
 const NOT_THERE: &str = "the topology does not have it at the start, nor has this host";
 const NO_RSA: &str = "no adapter that was named computes RSA for these guests";
 const TOO_MUCH: &str = "it cannot be held to the queues that were named";
