@@ -22,6 +22,7 @@ Examples:
 What QEMU and cloud-hypervisor call it:
   --kernel, --initrd, --cmdline   -kernel, -initrd, -append    as here
   --memory 256M, --cpus 2         -m 256, -smp 2               --memory size=, --cpus boot=
+  --memory ...,hugepages=on       -mem-path /dev/hugepages     as here; so is thp=on
   --ap sysfsdev=PATH              -device vfio-ap,sysfsdev=    --device path=
   --ap ...,backend=cdev           ...,iommufd=iommufd0         --device ...,iommufd=on
   --ap-instructions on            -cpu host,ap=on,apqci=on,apft=on
@@ -84,8 +85,10 @@ pub struct RunArgs {
     /// Kernel command line.
     #[arg(long, value_name = "TEXT")]
     pub cmdline: Option<String>,
-    /// Guest memory, from 64M on; 256M if not given.
-    #[arg(long, value_name = "[size=]SIZE")]
+    /// Guest memory, from 64M on; 256M if not given. thp=on makes it of
+    /// pages of 1 MiB where the host has some, hugepages=on of those that the
+    /// host keeps for such use. Both want KVM's parameter hpage=1.
+    #[arg(long, value_name = config::MEMORY_FORM)]
     pub memory: Option<MemoryConfig>,
     /// Number of CPUs, 1 to 8.
     #[arg(long, value_name = "N")]

@@ -67,10 +67,35 @@ pub struct VmConfig {
 
 /// Guest storage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(try_from = "MemoryKeys", into = "MemoryKeys")]
 pub struct MemoryConfig {
     /// Its size.
     pub size: ByteSize,
+    /// What it is made of.
+    pub pages: Pages,
+}
+
+/// What guest storage is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pages {
+    /// The host's pages of 4 KiB.
+    #[default]
+    Small,
+    /// Pages of 1 MiB wherever the host can make one.
+    Transparent,
+    /// Pages of 1 MiB from those that the host keeps for such use.
+    Huge,
+}
+
+/// Guest storage as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MemoryKeys {
+    size: ByteSize,
+    #[serde(default, skip_serializing_if = "is_off")]
+    hugepages: bool,
+    #[serde(default, skip_serializing_if = "is_off")]
+    thp: bool,
 }
 
 /// An AP matrix device.
@@ -167,6 +192,9 @@ pub enum ConfigError {
     /// The size of storage is not possible.
     #[error("memory size {0} is not a whole number of MiB from {MEMORY_MIN} to {MEMORY_MAX}")]
     Memory(ByteSize),
+    /// Storage cannot be made of both kinds of huge pages.
+    #[error("guest memory has hugepages or thp, not both")]
+    Pages,
     /// The number of CPUs is not possible.
     #[error("{0} CPUs: a machine has 1 to {CPUS_MAX}")]
     Cpus(u16),
@@ -249,17 +277,79 @@ impl Default for MemoryConfig {
     fn default() -> Self {
         Self {
             size: ByteSize(256 << 20),
+            pages: Pages::default(),
         }
     }
 }
 
-/// `256M` or `size=256M`.
+fn is_off(switch: &bool) -> bool {
+    !switch
+}
+
+impl TryFrom<MemoryKeys> for MemoryConfig {
+    type Error = ConfigError;
+
+    fn try_from(keys: MemoryKeys) -> Result<Self, ConfigError> {
+        let pages = match (keys.hugepages, keys.thp) {
+            (false, false) => Pages::Small,
+            (false, true) => Pages::Transparent,
+            (true, false) => Pages::Huge,
+            (true, true) => return Err(ConfigError::Pages),
+        };
+        let size = keys.size;
+        Ok(Self { size, pages })
+    }
+}
+
+impl From<MemoryConfig> for MemoryKeys {
+    fn from(memory: MemoryConfig) -> Self {
+        Self {
+            size: memory.size,
+            hugepages: memory.pages == Pages::Huge,
+            thp: memory.pages == Pages::Transparent,
+        }
+    }
+}
+
+/// What a memory option looks like.
+pub const MEMORY_FORM: &str = "[size=]SIZE[,hugepages=on|off][,thp=on|off]";
+
+/// [`MEMORY_FORM`].
 impl FromStr for MemoryConfig {
     type Err = ConfigError;
 
     fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let size = text.strip_prefix("size=").unwrap_or(text).parse()?;
-        Ok(Self { size })
+        let error = || ConfigError::Option {
+            option: text.into(),
+            expected: MEMORY_FORM,
+        };
+        let (mut size, mut hugepages, mut thp) = (None, None, None);
+        for pair in text.split(',') {
+            let twice = match pair.split_once('=') {
+                None => size.replace(pair.parse()?).is_some(),
+                Some(("size", value)) => size.replace(value.parse()?).is_some(),
+                Some(("hugepages", value)) => hugepages.replace(switch(value, error)?).is_some(),
+                Some(("thp", value)) => thp.replace(switch(value, error)?).is_some(),
+                Some(_) => return Err(error()),
+            };
+            if twice {
+                return Err(error());
+            }
+        }
+        let keys = MemoryKeys {
+            size: size.ok_or_else(error)?,
+            hugepages: hugepages.unwrap_or(false),
+            thp: thp.unwrap_or(false),
+        };
+        keys.try_into()
+    }
+}
+
+fn switch(value: &str, error: impl Fn() -> ConfigError) -> Result<bool, ConfigError> {
+    match value {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(error()),
     }
 }
 
@@ -407,7 +497,8 @@ mod tests {
     fn unknown_keys_are_errors() {
         for json in [
             r#"{"kernel": "k", "kernal": "x"}"#,
-            r#"{"kernel": "k", "memory": {"size": "1G", "hugepages": true}}"#,
+            r#"{"kernel": "k", "memory": {"size": "1G", "shared": true}}"#,
+            r#"{"kernel": "k", "memory": {"thp": true}}"#,
             r#"{"kernel": "k", "ap": {"sysfsdev": "x", "uuid": "y"}}"#,
             r#"{"kernel": "k", "console": "tty"}"#,
             r#"{}"#,
@@ -482,7 +573,53 @@ mod tests {
         for text in ["", "file=", "pty"] {
             assert!(text.parse::<ConsoleConfig>().is_err(), "{text}");
         }
-        let memory: MemoryConfig = "size=512M".parse().unwrap();
-        assert_eq!(memory, "512M".parse().unwrap());
+    }
+
+    #[test]
+    fn memory() {
+        let option = |text: &str| text.parse::<MemoryConfig>().map_err(|e| e.to_string());
+        let size = ByteSize(512 << 20);
+        for (texts, json, pages) in [
+            (
+                ["512M", "size=512M,hugepages=off,thp=off"],
+                r#"{"size":"512M"}"#,
+                Pages::Small,
+            ),
+            (
+                ["512M,thp=on", "hugepages=off,thp=on,size=512M"],
+                r#"{"size":"512M","thp":true}"#,
+                Pages::Transparent,
+            ),
+            (
+                ["512M,hugepages=on", "size=512M,hugepages=on"],
+                r#"{"size":"512M","hugepages":true}"#,
+                Pages::Huge,
+            ),
+        ] {
+            let memory = MemoryConfig { size, pages };
+            for text in texts {
+                assert_eq!(option(text).as_ref(), Ok(&memory), "{text}");
+            }
+            assert_eq!(serde_json::to_string(&memory).unwrap(), json);
+            let read: MemoryConfig = serde_json::from_str(json).unwrap();
+            assert_eq!(read, memory);
+        }
+        for text in [
+            "",
+            "thp=on",
+            "512M,",
+            "512M,256M",
+            "512M,thp=1",
+            "512M,thp",
+            "512M,thp=on,thp=on",
+            "512M,hugepage_size=1M",
+        ] {
+            assert!(option(text).is_err(), "{text}");
+        }
+        let both = "guest memory has hugepages or thp, not both";
+        assert_eq!(option("512M,thp=on,hugepages=on"), Err(both.into()));
+        let json = r#"{"size": "512M", "thp": true, "hugepages": true}"#;
+        let error = serde_json::from_str::<MemoryConfig>(json).unwrap_err();
+        assert!(error.to_string().contains(both), "{error}");
     }
 }

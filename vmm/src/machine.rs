@@ -2,8 +2,9 @@
 //! A machine: built in the order KVM wants, run, reset, taken down.
 //!
 //! ```text
-//!   VM -> vector registers -> storage limit -> storage -> AP interpretation
-//!   -> CPU model -> VFIO device -> kernel -> CPUs -> AP device -> run
+//!   VM -> vector registers -> storage limit -> huge pages -> storage
+//!   -> AP interpretation -> CPU model -> VFIO device -> kernel -> CPUs
+//!   -> AP device -> run
 //! ```
 //!
 //! What makes a CPU is frozen once one exists. The AP device comes after the
@@ -21,7 +22,7 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::ap::{AttachError, Attachment};
 use crate::boot::{self, BootError};
-use crate::config::{ApConfig, ApInstructions, ConsoleConfig, VmConfig};
+use crate::config::{ApConfig, ApInstructions, ConsoleConfig, Pages, VmConfig};
 use crate::cpu_model::{self, ApFacilities};
 use crate::cpus::{Cpus, Stuck, reset_task};
 use crate::devices::sclp::{ConsoleSink, Sclp};
@@ -51,6 +52,9 @@ pub enum MachineError {
     /// The host cannot give AP instructions.
     #[error("this host cannot give a guest AP instructions")]
     NoAp,
+    /// KVM maps no huge pages.
+    #[error("KVM of this host maps no huge pages: it wants its parameter hpage=1")]
+    NoHugePages,
     /// A CPU does not come to rest.
     #[error("cannot hold the machine")]
     Stuck(#[from] Stuck),
@@ -104,7 +108,11 @@ impl Machine {
         vm.enable_vector_registers()?;
         vm.enable_user_sigp()?;
         vm.limit_storage(size)?;
-        let memory = kvm::allocate(size)?;
+        let pages = config.memory.pages;
+        if pages != Pages::Small && !vm.enable_huge_pages()? {
+            return Err(MachineError::NoHugePages);
+        }
+        let memory = kvm::allocate(size, pages)?;
         vm.set_storage(&memory)?;
         let ap_facilities = set_cpu_model(&vm, config)?;
         let vfio = Arc::new(vm.create_vfio_device()?);

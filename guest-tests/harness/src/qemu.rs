@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Child, Stdio};
 use std::time::Duration;
 
+/// First on L1's command line; `hpage` lets VMMs ask for guests of huge pages,
+/// and does nothing to others.
+const BOOT_WORDS: &str = "console=ttysclp0 ignore_loglevel panic=0 kvm.hpage=1";
+
 pub(crate) fn listen(path: &Path) -> Result<UnixListener, Error> {
     let listener = UnixListener::bind(path).map_err(Error::host(path.display().to_string()))?;
     listener
@@ -114,7 +118,7 @@ pub(crate) fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Chil
         .arg(config.kernel()?)
         .arg("-initrd")
         .arg(config.initramfs()?);
-    let words = format!("console=ttysclp0 ignore_loglevel panic=0 {}", config.append);
+    let words = format!("{BOOT_WORDS} {}", config.append);
     qemu.args(["-append", words.trim_end()]);
     qemu.args([
         "-chardev",

@@ -225,6 +225,76 @@ fn a_device_comes_and_goes_by_either_backend() {
     machine.shutdown().unwrap();
 }
 
+/// The mapping that is a guest's storage, as L1 tells it: its range and what
+/// follows until the next.
+fn storage(machine: &Machine, mib: u32) -> (u64, String) {
+    let line = "cat /proc/$(pidof apvmm)/smaps";
+    let smaps = machine.shell(line, SHORT).unwrap().stdout;
+    let size = format!("Size: {:14} kB", mib * 1024);
+    let at = smaps.find(&size).unwrap_or_else(|| panic!("{smaps}"));
+    let start = smaps[..at].trim_end().rfind('\n').map_or(0, |i| i + 1);
+    let (address, _) = smaps[start..].split_once('-').unwrap();
+    let end = smaps[at..].find("VmFlags").map_or(smaps.len(), |i| at + i);
+    let end = smaps[end..].find('\n').map_or(smaps.len(), |i| end + i);
+    let address = u64::from_str_radix(address, 16).unwrap();
+    (address, smaps[start..end].to_owned())
+}
+
+/// A host that has no huge pages to give says so; one that may make some is
+/// asked to, and what it makes is told.
+#[test]
+fn storage_is_of_huge_pages_where_there_are_any() {
+    const MIB: u32 = 72;
+    let machine = boot("vmm-huge", true);
+    let mdev = mdev(&machine);
+    let ap = format!("sysfsdev={}", mdev.path());
+    let start = |name: &str, pages: &str| {
+        let memory = format!("size={MIB}M{pages}");
+        let options = ["--kernel", "/mnt/host/probe", "--memory", &memory, "--ap"];
+        let line = [&ap, "--cmdline", "wait-changes=2 exit-after=100"];
+        Vm::start(&machine, name, &[], &[&options[..], &line].concat())
+    };
+    let refused = |name: &str, pages: &str, reason: &str| {
+        let (exit, output) = start(name, pages).end(SHORT).unwrap();
+        assert_eq!(exit, Exit::Status(2), "{output}");
+        assert!(output.contains(reason), "{output}");
+    };
+    // L1 has the kernel's own choice of page, and no hugetlbfs
+    let makes_huge = "test -d /sys/kernel/mm/transparent_hugepage";
+    let makes_huge = machine.shell(makes_huge, SHORT).unwrap().exit == Exit::Status(0);
+    for (pages, huge) in [("", false), (",thp=on", makes_huge)] {
+        let mut vm = start(&format!("pages{pages}"), pages);
+        vm.until("\"apm\":\"0x0400", 1, SHORT).unwrap();
+        vm.ask("reset").unwrap().unwrap();
+        vm.until("\"apm\":\"0x0400", 2, SHORT).unwrap();
+        let (address, mapping) = storage(&machine, MIB);
+        assert_eq!(address % (1 << 20), 0, "{mapping}");
+        let flags = mapping.lines().last().unwrap();
+        assert_eq!(flags.contains(" hg"), !pages.is_empty(), "{mapping}");
+        let none = mapping.contains("AnonHugePages:         0 kB");
+        assert_eq!(none, !huge, "{mapping}");
+        vm.signal(9);
+        vm.end(SHORT).unwrap();
+    }
+    refused("pool", ",hugepages=on", "huge pages (vm.nr_hugepages)");
+    mdev.remove().unwrap();
+    machine.shutdown().unwrap();
+
+    // KVM takes the last word of a kind
+    let mut config = Config::new("vmm-no-huge");
+    config.append = "kvm.hpage=0".into();
+    let machine = Machine::boot(&config).unwrap();
+    for pages in ["thp=on", "hugepages=on"] {
+        let memory = format!("64M,{pages}");
+        let options = ["--kernel", "/mnt/host/probe", "--memory", &memory];
+        let vm = Vm::start(&machine, "refused", &[], &options);
+        let (exit, output) = vm.end(SHORT).unwrap();
+        assert_eq!(exit, Exit::Status(2), "{output}");
+        assert!(output.contains("its parameter hpage=1"), "{output}");
+    }
+    machine.shutdown().unwrap();
+}
+
 #[test]
 fn a_user_with_the_nodes_runs_a_confined_machine() {
     const CONFINED: &str = "/mnt/host/confined";

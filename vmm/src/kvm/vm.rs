@@ -4,13 +4,13 @@
 use std::ptr;
 
 use kvm_bindings::{
-    KVM_CAP_S390_USER_SIGP, KVM_CAP_S390_VECTOR_REGISTERS, KVM_DEV_FLIC_CLEAR_IRQS,
-    KVM_S390_INT_SERVICE, KVM_S390_MCHK, KVM_S390_VM_CPU_MACHINE, KVM_S390_VM_CPU_MODEL,
-    KVM_S390_VM_CPU_PROCESSOR, KVM_S390_VM_CRYPTO, KVM_S390_VM_CRYPTO_ENABLE_APIE,
-    KVM_S390_VM_MEM_CTRL, KVM_S390_VM_MEM_LIMIT_SIZE, kvm_create_device, kvm_device_attr,
-    kvm_device_type_KVM_DEV_TYPE_FLIC, kvm_device_type_KVM_DEV_TYPE_VFIO, kvm_enable_cap,
-    kvm_s390_interrupt, kvm_s390_vm_cpu_machine, kvm_s390_vm_cpu_processor,
-    kvm_userspace_memory_region,
+    KVM_CAP_S390_HPAGE_1M, KVM_CAP_S390_USER_SIGP, KVM_CAP_S390_VECTOR_REGISTERS,
+    KVM_DEV_FLIC_CLEAR_IRQS, KVM_S390_INT_SERVICE, KVM_S390_MCHK, KVM_S390_VM_CPU_MACHINE,
+    KVM_S390_VM_CPU_MODEL, KVM_S390_VM_CPU_PROCESSOR, KVM_S390_VM_CRYPTO,
+    KVM_S390_VM_CRYPTO_ENABLE_APIE, KVM_S390_VM_MEM_CTRL, KVM_S390_VM_MEM_LIMIT_SIZE,
+    kvm_create_device, kvm_device_attr, kvm_device_type_KVM_DEV_TYPE_FLIC,
+    kvm_device_type_KVM_DEV_TYPE_VFIO, kvm_enable_cap, kvm_s390_interrupt, kvm_s390_vm_cpu_machine,
+    kvm_s390_vm_cpu_processor, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{DeviceFd, Kvm, VmFd};
 use vm_memory::{GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion, MemoryRegionAddress};
@@ -107,6 +107,16 @@ impl Vm {
     /// Takes orders between CPUs to user space, but for the frequent ones.
     pub fn enable_user_sigp(&self) -> Result<()> {
         self.enable(KVM_CAP_S390_USER_SIGP, "take orders between CPUs")
+    }
+
+    /// Maps storage by pages of 1 MiB where the host has it in such. Before
+    /// CPUs. `false` if KVM was not told to do so for anybody.
+    pub fn enable_huge_pages(&self) -> Result<bool> {
+        match self.enable(KVM_CAP_S390_HPAGE_1M, "map guest storage by huge pages") {
+            Ok(()) => Ok(true),
+            Err(e) if e.errno() == libc::EINVAL => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     fn enable(&self, cap: u32, op: &'static str) -> Result<()> {
