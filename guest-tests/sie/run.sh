@@ -10,7 +10,7 @@ image=${2:-$here/../../target/s390x-unknown-none-softfloat/release/sie-host}
 read -ra accel <<< "${ACCEL:--accel tcg}"
 status=0
 ktap=$(timeout "${LIMIT:-60}" "$qemu" -L /usr/share/qemu -nodefaults -display none \
-    -machine s390-ccw-virtio "${accel[@]}" -cpu max,sief2=on -m 128M -smp 2 \
+    -machine s390-ccw-virtio "${accel[@]}" -cpu max,sief2=on,edat=on -m 128M -smp 2 \
     -chardev stdio,id=c -device sclpconsole,chardev=c -kernel "$image" -append "${3-}") || status=$?
 printf '%s\n' "$ktap"
 plan=$(sed -n 's/^1\.\.\([0-9]*\).*/\1/p' <<< "$ktap")

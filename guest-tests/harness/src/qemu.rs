@@ -85,7 +85,7 @@ pub(crate) fn spawn(config: &Config, sockets: &Path, logs: &Path) -> Result<Chil
     let cpu = if config.qemu.is_some() {
         "max"
     } else {
-        "max,sief2=on"
+        "max,sief2=on,edat=on"
     };
     let mut machine = "s390-ccw-virtio".to_owned();
     if let Some(topology) = &config.topology {

@@ -195,8 +195,44 @@ impl Guest {
         self.storage.segment_table.0.fill(0x20);
         let table = self.storage.page_table.0.as_ptr() as u64;
         self.storage.segment_table.0[(origin >> 20) as usize] = table;
-        let asce = self.storage.segment_table.0.as_ptr() as u64 | 3;
-        insn::load_control_1(asce);
+        insn::load_control_1(self.asce());
+        insn::purge_tlb();
+    }
+
+    /// Changes an entry of the host's page table; tells nobody.
+    pub fn change_page(&mut self, page: usize, frame: u64) {
+        self.storage.page_table.0[page] = frame;
+    }
+
+    /// Clears all translations by the host's tables.
+    pub fn clear_by_asce(&self) {
+        insn::clear_by_asce(self.asce());
+    }
+
+    fn asce(&self) -> u64 {
+        self.storage.segment_table.0.as_ptr() as u64 | 3
+    }
+
+    /// Lets the host's segment table map all of the guest's storage by one
+    /// entry, with these bits.
+    pub fn use_frame(&mut self, bits: u64) {
+        self.use_segment(0, self.host_address(0) | bits);
+    }
+
+    /// Lets it map what follows that storage likewise.
+    pub fn use_second_frame(&mut self, bits: u64) {
+        let at = insn::GUEST_SIZE as u64;
+        self.use_segment(1, self.host_address(at) | bits);
+    }
+
+    /// Lets it do so by the page table.
+    pub fn use_pages(&mut self, bits: u64) {
+        self.use_segment(0, self.page_table() | bits);
+    }
+
+    fn use_segment(&mut self, number: u64, entry: u64) {
+        let index = (self.host_address(0) >> 20) + number;
+        self.storage.segment_table.0[index as usize] = entry;
         insn::purge_tlb();
     }
 

@@ -150,6 +150,13 @@ lowcore_exit:
     ogr     %r2, %r4
     j       probe_return
 
+# u64 pfmf_probe(function, address): PFMF that must not succeed
+    .globl  pfmf_probe
+pfmf_probe:
+    probe   probe_exit
+    .insn   rre, 0xb9af0000, %r2, %r3
+    j       probe_exit
+
 # void wait_external(): wait for one external interruption
     .globl  wait_external
 wait_external:

@@ -17,6 +17,7 @@ unsafe extern "C" {
     fn svc_probe(mask: u64) -> u64;
     fn sckpf_probe() -> u64;
     fn lowcore_probe() -> u64;
+    fn pfmf_probe(function: u64, address: u64) -> u64;
     fn wait_external();
 }
 
@@ -145,6 +146,60 @@ pub fn probe_lowcore() -> (u64, u64) {
     (result >> 32, result & 0xffff)
 }
 
+/// PERFORM FRAME MANAGEMENT FUNCTION. Returns the address that it leaves.
+pub fn pfmf(function: u64, mut address: u64) -> u64 {
+    // SAFETY: clears, or changes keys of, storage that callers have from Guest.
+    unsafe {
+        asm!(".insn rre,0xb9af0000,{0},{1}", in(reg) function, inout(reg) address,
+             options(nostack));
+    }
+    address
+}
+
+/// The same where it must end in a program interruption, whose code is returned.
+pub fn probe_pfmf(function: u64, address: u64) -> u64 {
+    // SAFETY: pfmf_probe expects the program interruption.
+    unsafe { pfmf_probe(function, address) }
+}
+
+/// SET STORAGE KEY EXTENDED for all pages up to the next MiB. Returns the address
+/// that it leaves.
+pub fn set_keys(key: u64, mut address: u64) -> u64 {
+    // SAFETY: keys are not checked: this program runs with key 0.
+    unsafe {
+        asm!("sske {0},{1},1", in(reg) key, inout(reg) address, options(nostack));
+    }
+    address
+}
+
+/// Storage key of a page.
+pub fn storage_key(address: u64) -> u8 {
+    let mut key = 0u64;
+    // SAFETY: reads the key of a page.
+    unsafe { asm!("iske {0},{1}", inout(reg) key, in(reg) address, options(nostack)) }
+    key as u8
+}
+
+fn control_0(bits: u64, on: bool) {
+    let mut value = 0u64;
+    // SAFETY: stores 8 bytes, into `value`.
+    unsafe { asm!("stctg %c0,%c0,0({0})", in(reg_addr) &raw mut value, options(nostack)) }
+    let value = if on { value | bits } else { value & !bits };
+    // SAFETY: the callers' bits matter to DAT, which is off, and to stores into
+    // the lowcore, which this program makes in probes only.
+    unsafe { asm!("lctlg %c0,%c0,0({0})", in(reg_addr) &raw const value, options(nostack)) }
+}
+
+/// Lets segment-table entries have frames, in what SIE walks for the host.
+pub fn enhance_dat(on: bool) {
+    control_0(0x80_0000, on);
+}
+
+/// Low-address protection.
+pub fn protect_low_addresses(on: bool) {
+    control_0(0x1000_0000, on);
+}
+
 /// PSW that was stored by the last program interruption: its mask.
 pub fn program_old_mask() -> u64 {
     let value: u64;
@@ -178,6 +233,15 @@ pub fn load_control_1(asce: u64) {
 pub fn purge_tlb() {
     // SAFETY: has no effect on storage or registers.
     unsafe { asm!("ptlb", options(nostack)) }
+}
+
+/// INVALIDATE DAT TABLE ENTRY: clears all translations by `asce`.
+pub fn clear_by_asce(asce: u64) {
+    // SAFETY: has no effect on storage or registers.
+    unsafe {
+        asm!(".insn rrf,0xb98e0000,{0},{1},{2},0", in(reg) 0u64, in(reg) 0x800u64,
+             in(reg) asce, options(nostack));
+    }
 }
 
 /// The TOD clock.

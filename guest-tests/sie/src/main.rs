@@ -5,10 +5,11 @@
 //! With `fuzz=SEED,ROUNDS` on the command line it runs random guests instead,
 //! with `host` only the tests that need no SIE, and with `crash` it crashes.
 //!
-//! `run.sh QEMU` runs it; it wants two CPUs and `-cpu max,sief2=on`.
+//! `run.sh QEMU` runs it; it wants two CPUs and `-cpu max,sief2=on,edat=on`.
 #![no_std]
 #![no_main]
 
+mod frame;
 mod fuzz;
 mod guest;
 mod host;
@@ -38,6 +39,7 @@ extern "C" fn sie_host_main() -> ! {
         intercept::TESTS,
         program::TESTS,
         storage::TESTS,
+        frame::TESTS,
         request::TESTS,
         isolation::TESTS,
     ];

@@ -2,10 +2,10 @@
 //! Interception requests, timers, and the host's own interruptions.
 
 use crate::Test;
-use crate::guest::{CODE, Guest, PSW_EXT, PSW_IO, PSW_MASK, PSW_WAIT};
+use crate::guest::{CODE, Guest, HANDLER, PSW_EXT, PSW_IO, PSW_MASK, PSW_WAIT};
 use crate::insn;
 use crate::report::{Failure, expect};
-use crate::sd::{CPUSTAT_EXT_INT, CPUSTAT_IO_INT, CPUSTAT_STOP_INT, CPUSTAT_ZARCH};
+use crate::sd::{CPUSTAT_EXT_INT, CPUSTAT_IO_INT, CPUSTAT_STOP_INT, CPUSTAT_ZARCH, ECA_CEI};
 use crate::second;
 
 /// The tests.
@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("wait_state", wait_state),
     ("requests_on_entry", requests_on_entry),
     ("clock_comparator", clock_comparator),
+    ("timer_interpreted", timer_interpreted),
     ("cpu_timer", cpu_timer),
     ("epoch", epoch),
     ("host_interruption", host_interruption),
@@ -25,6 +26,10 @@ pub const TESTS: &[Test] = &[
 const LOOP: [u16; 2] = [0xa7f4, 0x0000];
 /// A millisecond in TOD units.
 const MILLISECOND: u64 = 4_096_000;
+
+const LC_EXT_CODE: usize = 0x86;
+const LC_EXT_OLD: usize = 0x130;
+const LC_EXT_NEW: usize = 0x1b0;
 
 fn wait_state(guest: &mut Guest) -> Result<(), Failure> {
     guest.sd().psw_mask = PSW_MASK | PSW_WAIT;
@@ -69,6 +74,33 @@ fn clock_comparator(guest: &mut Guest) -> Result<(), Failure> {
     guest.sd().ckc = due;
     timer(guest, 0x800, 0x1004)?;
     expect("not before it is due", insn::tod() > due, true)
+}
+
+/// Conditional external interception: the guest's timers interrupt the guest.
+fn timer_interpreted(guest: &mut Guest) -> Result<(), Failure> {
+    for (subclass, code) in [(0x800, 0x1004u64), (0x400, 0x1005)] {
+        guest.reset();
+        guest.put_u64(LC_EXT_NEW, PSW_MASK);
+        guest.put_u64(LC_EXT_NEW + 8, HANDLER);
+        guest.put_code(CODE, &LOOP);
+        guest.sd().eca = ECA_CEI;
+        guest.sd().psw_mask = PSW_MASK | PSW_EXT;
+        guest.sd().gcr[0] |= subclass;
+        match subclass {
+            0x800 => guest.sd().ckc = insn::tod() + 2 * MILLISECOND,
+            _ => guest.sd().cputm = 2 * MILLISECOND,
+        }
+        guest.run_to(4)?;
+        expect("in the handler", guest.sd().psw_addr, HANDLER + 4)?;
+        expect("code", guest.get_u64(LC_EXT_CODE - 6) & 0xffff, code)?;
+        expect("old mask", guest.get_u64(LC_EXT_OLD), PSW_MASK | PSW_EXT)?;
+        expect("old address", guest.get_u64(LC_EXT_OLD + 8), CODE)?;
+    }
+    // a request comes first
+    guest.sd().psw_addr = CODE;
+    guest.sd().psw_mask = PSW_MASK | PSW_EXT;
+    guest.sd().cpuflags |= CPUSTAT_EXT_INT;
+    guest.run_to(0x10)
 }
 
 fn cpu_timer(guest: &mut Guest) -> Result<(), Failure> {

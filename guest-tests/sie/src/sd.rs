@@ -129,6 +129,8 @@ pub const CPUSTAT_EXT_INT: u32 = 0x0100_0000;
 pub const ECB_HOSTPROTINT: u8 = 0x02;
 /// `ecb`: specification exceptions are interpreted.
 pub const ECB_SPECI: u8 = 0x08;
+/// Timers interrupt the guest without the host.
+pub const ECA_CEI: u32 = 0x8000_0000;
 /// `eca`: protection exceptions are interpreted.
 pub const ECA_PROTEXCI: u32 = 0x0000_2000;
 /// `eca`: MVPG is interpreted.

@@ -15,6 +15,8 @@ pub const TESTS: &[Test] = &[
     ("host_fetch_fault", host_fetch_fault),
     ("host_protection", host_protection),
     ("guest_tables", guest_tables),
+    ("idte_by_host", idte_by_host),
+    ("idte_by_guest", idte_by_guest),
 ];
 
 /// STG 3,0(2)
@@ -129,17 +131,21 @@ fn host_protection(guest: &mut Guest) -> Result<(), Failure> {
     guest.run_to_end(3)
 }
 
-fn guest_tables(guest: &mut Guest) -> Result<(), Failure> {
-    // guest DAT: segment table at 0x50000, page table at 0x60000; virtual
-    // page 5 is guest page DATA
+/// The guest's own tables: segment table at 0x50000, page table at 0x60000.
+/// Virtual is absolute, but for page 5, which is `page`.
+fn use_guest_tables(guest: &mut Guest, page: u64) {
     guest.put_u64(0x50000, 0x60000);
     for page in 0..256 {
         guest.put_u64(0x60000 + 8 * page, (page as u64) << 12);
     }
-    guest.put_u64(0x60000 + 8 * 5, DATA);
-    guest.put_u64(DATA as usize, 0xfeed);
+    guest.put_u64(0x60000 + 8 * 5, page);
     guest.sd().gcr[1] = 0x50000;
     guest.sd().psw_mask |= 0x0400_0000_0000_0000;
+}
+
+fn guest_tables(guest: &mut Guest) -> Result<(), Failure> {
+    use_guest_tables(guest, DATA);
+    guest.put_u64(DATA as usize, 0xfeed);
     guest.regs[2] = 0x5000;
     guest.program(&LOAD);
     guest.run_to_end(3)?;
@@ -154,4 +160,43 @@ fn guest_tables(guest: &mut Guest) -> Result<(), Failure> {
     guest.sd().ihcpu = 0xffff;
     guest.run_to_program_check(0x11)?;
     expect("old PSW at it", guest.program_old(), CODE)
+}
+
+/// The host changes an entry of its tables, and clears all that came from them.
+fn idte_by_host(guest: &mut Guest) -> Result<(), Failure> {
+    guest.use_tables(|_| ());
+    guest.put_u64(DATA as usize, 1);
+    guest.put_u64(DATA as usize + 0x1000, 2);
+    guest.regs[2] = DATA;
+    guest.program(&LOAD);
+    guest.run_to_end(3)?;
+    expect("loaded", guest.regs[3], 1u64)?;
+    let other = guest.host_address(DATA + 0x1000);
+    guest.change_page(DATA_PAGE, other);
+    guest.clear_by_asce();
+    guest.sd().psw_addr = CODE;
+    guest.run_to_end(3)?;
+    expect("from the other page", guest.regs[3], 2u64)
+}
+
+/// The guest does so with its own.
+fn idte_by_guest(guest: &mut Guest) -> Result<(), Failure> {
+    use_guest_tables(guest, DATA);
+    guest.put_u64(DATA as usize, 1);
+    guest.put_u64(DATA as usize + 0x1000, 2);
+    guest.regs[2] = 0x5000;
+    guest.regs[4] = 0x50000; // ASCE
+    guest.regs[5] = DATA + 0x1000;
+    guest.regs[6] = 0x60000 + 8 * 5;
+    guest.regs[7] = 0x800; // clearing by ASCE
+    let program = [
+        0xe330, 0x2000, 0x0004, // LG 3,0(2)
+        0xe350, 0x6000, 0x0024, // STG 5,0(6)
+        0xb98e, 0x4007, // IDTE 0,4,7
+        0xe380, 0x2000, 0x0004, // LG 8,0(2)
+    ];
+    guest.program(&program);
+    guest.run_to_end(program.len())?;
+    expect("loaded", guest.regs[3], 1u64)?;
+    expect("from the other page", guest.regs[8], 2u64)
 }

@@ -50,10 +50,10 @@ enum What {
     /// target/bench.json
     BenchSie {
         /// How often each is started
-        #[arg(long, default_value_t = 3)]
+        #[arg(long, default_value_t = 9)]
         runs: usize,
         /// For how long each figure is measured at least
-        #[arg(long, default_value_t = 1000)]
+        #[arg(long, default_value_t = 400)]
         milliseconds: u32,
     },
     /// Measure apvmm beside Debian's QEMU in L1, into target/bench.json

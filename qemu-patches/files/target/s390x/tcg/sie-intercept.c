@@ -199,7 +199,12 @@ void s390_sie_poll(CPUS390XState *env)
                (env->psw.mask & PSW_MASK_EXT)) {
         const uint16_t eic = s390_sie_timer_pending(env);
 
-        if (eic) {
+        if (eic && (sie->eca & SIE_ECA_CEI)) {
+            /* to the interruption handler, or to its PSW's early exception */
+            env_cpu(env)->exception_index = -1;
+            s390_sie_timer_interrupt(env, eic);
+            cpu_loop_exit(env_cpu(env));
+        } else if (eic) {
             sie->sd->eic = cpu_to_be16(eic);
             code = SIE_ICPT_EXTINT;
         } else {

@@ -25,6 +25,10 @@
 
 /* of 24 bytes each; they cover 64 MiB of a guest if its pages do not collide */
 #define S2_ENTRIES      16384
+/* for what the host maps by frames, see S390SIEState.s2_frames */
+#define S2_FRAMES       1024
+#define FRAME_SIZE      (1ULL << 20)
+#define FRAME_MASK      (-FRAME_SIZE)
 
 /* Translation exception identification */
 #define TEID_FETCH      0x800
@@ -44,12 +48,13 @@ static void s2_flush(S390SIEState *sie)
 {
     if (++sie->s2_epoch == 0) {
         memset(sie->s2, 0, S2_ENTRIES * sizeof(*sie->s2));
+        memset(sie->s2_frames, 0, S2_FRAMES * sizeof(*sie->s2_frames));
         sie->s2_epoch = 1;
     }
 }
 
-/* The cache entry for a guest page, after dropping outdated contents */
-static S390SIEStage2 *s2_lookup(S390SIEState *sie, uint64_t gpage)
+/* Drop what became outdated by what other CPUs did */
+static void s2_refresh(S390SIEState *sie)
 {
     const uint32_t gen = qatomic_read(&s2_generation);
 
@@ -57,7 +62,25 @@ static S390SIEStage2 *s2_lookup(S390SIEState *sie, uint64_t gpage)
         s2_flush(sie);
         sie->s2_gen = gen;
     }
-    return &sie->s2[(gpage >> TARGET_PAGE_BITS) % S2_ENTRIES];
+}
+
+/* The cache entries for a guest page, and for the frame that it is in */
+static S390SIEStage2 *s2_page(S390SIEState *sie, uint64_t gabs)
+{
+    return &sie->s2[(gabs >> TARGET_PAGE_BITS) % S2_ENTRIES];
+}
+
+static S390SIEStage2 *s2_frame(S390SIEState *sie, uint64_t gabs)
+{
+    return &sie->s2_frames[gabs / FRAME_SIZE % S2_FRAMES];
+}
+
+/* Does an entry translate @gabs, which is a page's or a frame's, for @rw? */
+static bool s2_hit(const S390SIEState *sie, const S390SIEStage2 *s2,
+                   uint64_t gabs, int rw)
+{
+    return s2->epoch == sie->s2_epoch && s2->gabs == gabs &&
+           (rw != MMU_DATA_STORE || (s2->prot & PAGE_WRITE));
 }
 
 /* Which bit stands for the page table that has the entry at @pte_addr */
@@ -103,16 +126,26 @@ static uint64_t host_real2abs(uint64_t raddr, uint64_t prefix)
     return raddr;
 }
 
-/* Translate the page @gpage, without the cache */
+/* Is none of a frame of host real storage prefixed? */
+static bool frame_is_absolute(uint64_t raddr, uint64_t prefix)
+{
+    return raddr >= FRAME_SIZE && ((raddr ^ prefix) & FRAME_MASK);
+}
+
+/*
+ * Translate the page @gpage, without the caches.  Sets @frame if all of the
+ * frame that it is in is translated alike.
+ */
 static int translate_page(CPUS390XState *env, uint64_t gpage, int rw,
                           uint64_t *habs, int *prot, uint64_t *tec,
-                          uint64_t *pte_addr)
+                          uint64_t *pte_addr, bool *frame)
 {
     const S390SIEState *sie = &env->sie;
     const S390DATContext ctx = {
         .cr0 = sie->host.cregs[0],
         .pte_addr = pte_addr,
         .stage2 = true,
+        .frame_1m = frame,
     };
     uint64_t hva = gpage;
     target_ulong raddr;
@@ -145,6 +178,7 @@ static int translate_page(CPUS390XState *env, uint64_t gpage, int rw,
     /* neither low-address nor instruction-execution protection of the host */
     *prot |= PAGE_EXEC;
     *habs = host_real2abs(raddr & TARGET_PAGE_MASK, sie->host.psa);
+    *frame = *frame && frame_is_absolute(raddr, sie->host.psa);
     return 0;
 }
 
@@ -156,30 +190,40 @@ int s390_sie_translate(CPUS390XState *env, uint64_t gabs, int rw,
                        uint64_t *habs, int *prot, uint64_t *tec)
 {
     const uint64_t gpage = gabs & TARGET_PAGE_MASK;
-    S390SIEStage2 *s2 = NULL;
+    const uint64_t gframe = gabs & FRAME_MASK;
+    S390SIEState *sie = &env->sie;
+    bool frame = false;
     int r;
 
-    /* before entry is complete the cache may belong to another guest */
-    if (env->sie.active) {
-        s2 = s2_lookup(&env->sie, gpage);
-        if (s2->epoch == env->sie.s2_epoch && s2->gpage == gpage &&
-            (rw != MMU_DATA_STORE || (s2->prot & PAGE_WRITE))) {
+    /* before entry is complete the caches may belong to another guest */
+    if (sie->active) {
+        const S390SIEStage2 *s2;
+
+        s2_refresh(sie);
+        s2 = s2_frame(sie, gabs);
+        if (s2_hit(sie, s2, gframe, rw)) {
+            *habs = s2->habs | (gabs & ~FRAME_MASK);
+            *prot = s2->prot;
+            return 0;
+        }
+        s2 = s2_page(sie, gabs);
+        if (s2_hit(sie, s2, gpage, rw)) {
             *habs = s2->habs | (gabs & ~TARGET_PAGE_MASK);
             *prot = s2->prot;
             return 0;
         }
     }
 
-    r = translate_page(env, gpage, rw, habs, prot, tec, NULL);
+    r = translate_page(env, gpage, rw, habs, prot, tec, NULL, &frame);
     if (r) {
         return r;
     }
-    if (s2) {
-        *s2 = (S390SIEStage2) {
-            .gpage = gpage,
-            .habs = *habs,
+    if (sie->active) {
+        *(frame ? s2_frame(sie, gabs) : s2_page(sie, gabs)) = (S390SIEStage2) {
+            .gabs = frame ? gframe : gpage,
+            .habs = frame ? *habs & FRAME_MASK : *habs,
             .prot = *prot,
-            .epoch = env->sie.s2_epoch,
+            .epoch = sie->s2_epoch,
         };
     }
     *habs |= gabs & ~TARGET_PAGE_MASK;
@@ -195,6 +239,7 @@ uint64_t s390_sie_pte_addr(CPUS390XState *env, uint64_t vaddr, int rw)
     const uint64_t asc = env->psw.mask & PSW_MASK_ASC;
     uint64_t pte_addr = 0, habs, tec;
     target_ulong raddr = vaddr;
+    bool frame = false;
     int prot;
 
     if ((env->psw.mask & PSW_MASK_DAT) &&
@@ -202,7 +247,7 @@ uint64_t s390_sie_pte_addr(CPUS390XState *env, uint64_t vaddr, int rw)
         return 0;
     }
     translate_page(env, mmu_real2abs(env, raddr) & TARGET_PAGE_MASK, rw,
-                   &habs, &prot, &tec, &pte_addr);
+                   &habs, &prot, &tec, &pte_addr, &frame);
     return pte_addr;
 }
 
@@ -257,6 +302,35 @@ void s390_sie_pte_invalidated(CPUS390XState *env, uint64_t pte_addr, bool local)
     }
 }
 
+/* MMU indices that hold translations by @asce of the guest that is, or was, run */
+uint16_t s390_sie_asce_map(const CPUS390XState *env, uint64_t asce)
+{
+    const S390SIETLBKey *key = &env->sie.tlb_key;
+    const bool active = env->sie.active;
+
+    return s390_asce_map(asce, active ? env->cregs[1] : key->cr1,
+                         active ? env->cregs[7] : key->cr7,
+                         active ? env->cregs[13] : key->cr13) << MMU_SIE_BASE;
+}
+
+/*
+ * On this CPU: the host clears all translations by @asce.  If the guest's second
+ * stage is among them, drop the cached ones and return all MMU indices of the
+ * guest.
+ */
+uint16_t s390_sie_host_asce_cleared(CPUS390XState *env, uint64_t asce)
+{
+    S390SIEState *sie = &env->sie;
+    const uint64_t cr1 = sie->active ? sie->host.cregs[1]
+                                     : sie->tlb_key.host_cr1;
+
+    if (!sie->s2 || !s390_same_asce(cr1, asce)) {
+        return 0;
+    }
+    s2_flush(sie);
+    return MMU_SIE_IDX_MAP;
+}
+
 void s390_sie_save_tlb_key(CPUS390XState *env, S390SIETLBKey *key)
 {
     const S390SIEState *sie = &env->sie;
@@ -289,6 +363,7 @@ void s390_sie_enter_mmu(CPUS390XState *env)
 
     if (!sie->s2) {
         sie->s2 = g_new0(S390SIEStage2, S2_ENTRIES);
+        sie->s2_frames = g_new0(S390SIEStage2, S2_FRAMES);
         sie->s2_epoch = 1;
     }
     s390_sie_save_tlb_key(env, &key);

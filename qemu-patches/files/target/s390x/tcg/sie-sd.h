@@ -166,6 +166,7 @@ QEMU_BUILD_BUG_ON(sizeof(S390SIEDescr) != 512);
 #define SIE_ICTL_SCKC           0x00000020u
 
 /* eca */
+#define SIE_ECA_CEI             0x80000000u
 #define SIE_ECA_MVPGI           0x01000000u
 #define SIE_ECA_PROTEXCI        0x00002000u
 #define SIE_ECA_APIE            0x00000008u

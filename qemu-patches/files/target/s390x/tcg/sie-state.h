@@ -9,9 +9,9 @@
 /* Size of the set of the host's page tables that are used for a guest */
 #define SIE_S2_TABLES_LOG2  13
 
-/* One entry of the cache of guest absolute to host absolute page addresses */
+/* One entry of the caches of guest absolute to host absolute addresses */
 typedef struct S390SIEStage2 {
-    uint64_t gpage;
+    uint64_t gabs;          /* of a page, or of a frame of 1 MiB */
     uint64_t habs;
     int prot;               /* PAGE_* bits */
     uint32_t epoch;         /* valid if it is S390SIEState.s2_epoch */
@@ -76,7 +76,7 @@ typedef struct S390SIEState {
     bool timer_due;         /* an enabled guest timer has expired */
 
     /* second translation stage, see sie-mmu.c */
-    S390SIEStage2 *s2;
+    S390SIEStage2 *s2, *s2_frames;
     uint32_t s2_gen, s2_epoch;
     unsigned long s2_tables[BITS_TO_LONGS(1 << SIE_S2_TABLES_LOG2)];
     S390SIETLBKey tlb_key;

@@ -69,6 +69,21 @@ uint16_t s390_sie_timer_pending(CPUS390XState *env)
     return 0;
 }
 
+/* Interrupt the guest, whose PSW enables it; the host is not told */
+void s390_sie_timer_interrupt(CPUS390XState *env, uint16_t eic)
+{
+    LowCore *lowcore = cpu_map_lowcore(env);
+    const PSW new = lowcore->external_new_psw;
+
+    lowcore->ext_int_code = cpu_to_be16(eic);
+    lowcore->cpu_addr = 0;
+    lowcore->external_old_psw.mask = cpu_to_be64(s390_cpu_get_psw_mask(env));
+    lowcore->external_old_psw.addr = cpu_to_be64(env->psw.addr);
+    cpu_unmap_lowcore(lowcore);
+
+    s390_cpu_set_psw(env, be64_to_cpu(new.mask), be64_to_cpu(new.addr));
+}
+
 /* When will an enabled timer expire?  INT64_MAX if never */
 static int64_t next_deadline(CPUS390XState *env)
 {

@@ -76,6 +76,8 @@ void s390_sie_enter_mmu(CPUS390XState *env);
 void s390_sie_save_tlb_key(CPUS390XState *env, S390SIETLBKey *key);
 void s390_sie_note_page_table(CPUS390XState *env, uint64_t pte_addr);
 void s390_sie_host_dat_changed(CPUS390XState *env, bool local);
+uint16_t s390_sie_asce_map(const CPUS390XState *env, uint64_t asce);
+uint16_t s390_sie_host_asce_cleared(CPUS390XState *env, uint64_t asce);
 void s390_sie_pte_invalidated(CPUS390XState *env, uint64_t pte_addr,
                               bool local);
 
@@ -83,6 +85,7 @@ void s390_sie_pte_invalidated(CPUS390XState *env, uint64_t pte_addr,
 void s390_sie_timer_init(CPUS390XState *env);
 void s390_sie_timer_update(CPUS390XState *env);
 uint16_t s390_sie_timer_pending(CPUS390XState *env);
+void s390_sie_timer_interrupt(CPUS390XState *env, uint16_t eic);
 uint64_t s390_sie_guest_tod(CPUS390XState *env);
 
 /* sie-stats.c: counters */
