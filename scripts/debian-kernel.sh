@@ -6,8 +6,8 @@
 # Also target/share/debian-kernel and debian-virtio-blk, for guests in L1.
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
-# shellcheck source=scripts/apt.sh
-. "$ROOT/scripts/apt.sh"
+# shellcheck source=scripts/kernel-packages.sh
+. "$ROOT/scripts/kernel-packages.sh"
 
 SERIES=6.12
 MODULES=(zcrypt_cex4 9p 9pnet_virtio overlay)

@@ -4,8 +4,8 @@
 # guests without devices can use: target/guest-kernels/RELEASE/vmlinuz and kernel/.
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
-# shellcheck source=scripts/apt.sh
-. "$ROOT/scripts/apt.sh"
+# shellcheck source=scripts/kernel-packages.sh
+. "$ROOT/scripts/kernel-packages.sh"
 
 SERIES=(6.12 7.2)
 OUT=$OUTPUT/guest-kernels
