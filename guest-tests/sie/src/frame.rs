@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &[
     ("frame_intercepted", intercepted),
     ("frame_in_host_tables", in_host_tables),
     ("frame_in_guest_tables", in_guest_tables),
+    ("frame_is_absolute", is_absolute),
 ];
 
 const PAGE: u64 = 4096;
@@ -206,4 +207,21 @@ fn in_guest_tables(guest: &mut Guest) -> Result<(), Failure> {
     guest.sd().eca = ECA_PROTEXCI;
     guest.sd().psw_addr = CODE;
     guest.run_to_program_check(4)
+}
+
+/// A table has the absolute address of a frame: no page of it is prefixed.
+fn is_absolute(guest: &mut Guest) -> Result<(), Failure> {
+    guest.put_u64(0x50000, 0x60000);
+    guest.put_u64(0x50008, SEGMENT_FORMAT);
+    guest.put_u64(0x60000 + 8 * (CODE >> 12) as usize, CODE);
+    guest.put_u64(0, 0xbad);
+    guest.put_u64(DATA as usize, 0xfeed);
+    guest.sd().gcr[0] |= EDAT;
+    guest.sd().gcr[1] = 0x50000;
+    guest.sd().psw_mask |= 0x0400_0000_0000_0000;
+    guest.sd().prefix = DATA as u32;
+    guest.regs[2] = SIZE + DATA;
+    guest.program(&LOAD);
+    guest.run_to_end(3)?;
+    expect("loaded", guest.regs[3], 0xfeedu64)
 }

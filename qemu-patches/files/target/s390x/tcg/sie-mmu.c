@@ -115,26 +115,9 @@ static bool table_noted(const S390SIEState *sie, uint64_t pte_addr)
     return qatomic_read(&sie->s2_tables[BIT_WORD(bit)]) & BIT_MASK(bit);
 }
 
-static uint64_t host_real2abs(uint64_t raddr, uint64_t prefix)
-{
-    if (raddr < 2 * TARGET_PAGE_SIZE) {
-        return raddr + prefix;
-    }
-    if (raddr - prefix < 2 * TARGET_PAGE_SIZE) {
-        return raddr - prefix;
-    }
-    return raddr;
-}
-
-/* Is none of a frame of host real storage prefixed? */
-static bool frame_is_absolute(uint64_t raddr, uint64_t prefix)
-{
-    return raddr >= FRAME_SIZE && ((raddr ^ prefix) & FRAME_MASK);
-}
-
 /*
- * Translate the page @gpage, without the caches.  Sets @frame if all of the
- * frame that it is in is translated alike.
+ * Translate the page @gpage, without the caches.  Sets @frame if it is in one,
+ * all of which is translated alike.
  */
 static int translate_page(CPUS390XState *env, uint64_t gpage, int rw,
                           uint64_t *habs, int *prot, uint64_t *tec,
@@ -143,6 +126,7 @@ static int translate_page(CPUS390XState *env, uint64_t gpage, int rw,
     const S390SIEState *sie = &env->sie;
     const S390DATContext ctx = {
         .cr0 = sie->host.cregs[0],
+        .prefix = sie->host.psa,
         .pte_addr = pte_addr,
         .stage2 = true,
         .frame_1m = frame,
@@ -177,8 +161,7 @@ static int translate_page(CPUS390XState *env, uint64_t gpage, int rw,
 
     /* neither low-address nor instruction-execution protection of the host */
     *prot |= PAGE_EXEC;
-    *habs = host_real2abs(raddr & TARGET_PAGE_MASK, sie->host.psa);
-    *frame = *frame && frame_is_absolute(raddr, sie->host.psa);
+    *habs = s390_prefixed(raddr & TARGET_PAGE_MASK, sie->host.psa);
     return 0;
 }
 
