@@ -2,7 +2,9 @@
 //! The rules of SIE, one by one, on a bare-metal host, and random guests.
 
 use harness::config::project_root;
-use std::process::Command;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::process::{Command, Stdio};
 
 /// Seeds of random guests that once ended QEMU or broke a rule.
 const KEPT_SEEDS: &[u64] = &[
@@ -48,6 +50,42 @@ fn the_rules_hold_with_counted_instructions() {
 #[ignore = "nightly: the CPUs wait for each other's turn"]
 fn the_rules_hold_with_one_thread_for_all_cpus() {
     sie_host("", "-accel tcg,thread=single", 240);
+}
+
+/// What a CPU model has without being asked, by QMP.
+fn features(model: &str) -> Value {
+    let mut qemu = Command::new(project_root().join("target/qemu/qemu-system-s390x"))
+        .args(["-L", "/usr/share/qemu", "-nodefaults", "-display", "none"])
+        .args(["-machine", "s390-ccw-virtio", "-S", "-qmp", "stdio"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let expansion = json!({ "type": "full", "model": { "name": model } });
+    let mut stdin = qemu.stdin.take().unwrap();
+    for line in [
+        json!({ "execute": "qmp_capabilities" }),
+        json!({ "execute": "query-cpu-model-expansion", "arguments": expansion, "id": 1 }),
+        json!({ "execute": "quit" }),
+    ] {
+        writeln!(stdin, "{line}").unwrap();
+    }
+    let output = qemu.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut answers = text.lines().map(|l| serde_json::from_str(l).unwrap());
+    let answer = answers.find(|a: &Value| a["id"] == 1).unwrap();
+    answer["return"]["model"]["props"].clone()
+}
+
+#[test]
+fn no_cpu_model_has_sie_or_large_pages_unasked() {
+    for model in ["qemu", "max"] {
+        let features = features(model);
+        assert_eq!(features["vx"], true, "{model}: {features}");
+        for unasked in ["sief2", "64bscao", "gsls", "gpereh", "cei", "edat", "ap"] {
+            assert_eq!(features[unasked], false, "{model} has {unasked}");
+        }
+    }
 }
 
 #[test]
