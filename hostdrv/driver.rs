@@ -365,6 +365,8 @@ impl State {
 impl Driver for Core {
     type Guest = Guest;
 
+    type Memory = Tables;
+
     fn step<H: Before<order::Model>>(
         &self,
         held: &mut Held<'_, H>,
@@ -433,7 +435,12 @@ impl Driver for Core {
         guest.tell_changed();
     }
 
-    fn wait(&self, free: &mut Free<'_>, condition: Condition) {
+    fn wait_and_look<T>(
+        &self,
+        free: &mut Free<'_>,
+        condition: Condition,
+        look: impl FnOnce(&Model<Self::Memory>) -> T,
+    ) -> T {
         let limit = match condition {
             Condition::Drained(_) | Condition::Reset(_) => None,
             Condition::Joined(_) => Some(PATIENCE_JOIN_MS),
@@ -448,14 +455,13 @@ impl Driver for Core {
                 None => abi::being_killed() && !state.is_closing(condition),
             };
             if tired {
-                drop(state);
                 if let Condition::Idle(apqn) = condition {
                     pr_warn!("queue {apqn} leaves without its reset having completed\n");
                 }
-                return;
+                break;
             }
-            let look = msecs_to_jiffies(left.unwrap_or(LOOK_MS).min(LOOK_MS) as u32);
-            let woken = state.wait_interruptible(&self.progress, look);
+            let nap = msecs_to_jiffies(left.unwrap_or(LOOK_MS).min(LOOK_MS) as u32);
+            let woken = state.wait_interruptible(&self.progress, nap);
             if let CondVarTimeoutResult::Signal { .. } = woken {
                 // a signal that does not kill must not make this spin
                 drop(state);
@@ -463,6 +469,7 @@ impl Driver for Core {
                 state = self.state.lock(free);
             }
         }
+        look(&state.model)
     }
 }
 

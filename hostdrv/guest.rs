@@ -213,12 +213,7 @@ impl Mdev {
 
     /// The guest asks for a reset of all its queues.
     pub(crate) fn reset(&self, free: &mut Free<'_>) -> Result {
-        let reset = Event::GuestReset(self.id);
-        protocol::handle(&*self.core, free, reset).map_err(to_error)?;
-        self.core.wait(free, Condition::Reset(self.id));
-        self.core
-            .look(free, |model| model.reset_verdict(self.id))
-            .map_err(to_error)
+        protocol::reset(&*self.core, free, self.id).map_err(to_error)
     }
 
     /// Who is to be told something.

@@ -7,7 +7,7 @@
 //! number of times. What this cannot see: the kernel's own locks around the
 //! driver's, which is lockdep's task.
 
-use ap_arch::{Apid, Apqi, Apqn, Matrix};
+use ap_arch::{Apid, Apqi, Apqn, Matrix, ResponseCode};
 use sync::{Arc, Condvar, Mutex, model, spawn};
 use vfio_ap_logic::order::{self, Before, Free, Held};
 use vfio_ap_logic::protocol::{self, Driver};
@@ -91,6 +91,8 @@ struct Locked {
 struct Hardware {
     apcbs: Vec<Matrix>,
     used: bool,
+    /// Resets fail.
+    broken: bool,
 }
 
 struct Machine {
@@ -124,6 +126,7 @@ impl Machine {
             hardware: Mutex::new(Hardware {
                 apcbs: mdevs.iter().map(|_| Matrix::EMPTY).collect(),
                 used: true,
+                broken: false,
             }),
             mdevs,
         });
@@ -146,18 +149,19 @@ impl Machine {
     fn reset_once(&self) {
         let epoch = self.locked.lock().unwrap().wanted_reset.take();
         let Some(epoch) = epoch else { return };
-        {
+        let outcome = {
             let mut hardware = self.hardware.lock().unwrap();
-            if !hardware.apcbs.iter().any(|apcb| apcb.contains(X)) {
-                hardware.used = false;
+            if hardware.broken {
+                Outcome::Failed(ResponseCode::NOT_AVAILABLE)
+            } else {
+                if !hardware.apcbs.iter().any(|apcb| apcb.contains(X)) {
+                    hardware.used = false;
+                }
+                Outcome::Completed
             }
-        }
+        };
         // the queue may be gone
-        let _ = protocol::handle(
-            self,
-            &mut free(),
-            Event::ResetDone(X, epoch, Outcome::Completed),
-        );
+        let _ = protocol::handle(self, &mut free(), Event::ResetDone(X, epoch, outcome));
     }
 
     fn worker(&self) {
@@ -221,6 +225,8 @@ impl Driver for Machine {
     /// Which of the guests.
     type Guest = usize;
 
+    type Memory = Heap;
+
     fn step<H: Before<order::Model>>(
         &self,
         _held: &mut Held<'_, H>,
@@ -271,11 +277,17 @@ impl Driver for Machine {
 
     fn changed(&self, _guest: &mut usize) {}
 
-    fn wait(&self, _free: &mut Free<'_>, condition: Condition) {
+    fn wait_and_look<T>(
+        &self,
+        _free: &mut Free<'_>,
+        condition: Condition,
+        look: impl FnOnce(&Model<Heap>) -> T,
+    ) -> T {
         let mut locked = self.locked.lock().unwrap();
         while !locked.model.holds(condition) {
             locked = self.progress.wait(locked).unwrap();
         }
+        look(&locked.model)
     }
 }
 
@@ -380,13 +392,27 @@ fn guest_reset_against_unbind() {
         let machine = Machine::new();
         let reset: User = Box::new(|machine| {
             let id = machine.mdevs[0];
-            protocol::handle(machine, &mut free(), Event::GuestReset(id)).unwrap();
-            machine.wait(&mut free(), Condition::Reset(id));
+            protocol::reset(machine, &mut free(), id).unwrap();
         });
         let unbind: User = Box::new(|machine| {
             protocol::unbind(machine, &mut free(), X).unwrap();
             assert!(!machine.is_used(), "queue given to the host unclean");
         });
         Machine::run(&machine, reset, unbind);
+    });
+}
+
+#[test]
+fn guest_reset_that_fails_against_another() {
+    model(|| {
+        let machine = Machine::new();
+        machine.hardware.lock().unwrap().broken = true;
+        let reset = || -> User {
+            Box::new(|machine| {
+                let verdict = protocol::reset(machine, &mut free(), machine.mdevs[0]);
+                assert_eq!(verdict, Err(Errno::Eio));
+            })
+        };
+        Machine::run(&machine, reset(), reset());
     });
 }

@@ -191,7 +191,8 @@ impl<M: Memory> Model<M> {
             .find(|&next| id.is_none_or(|id| next > id))
     }
 
-    /// What a guest is told of the reset it asked for, once that is over.
+    /// What a guest is told of the reset it asked for, when
+    /// [`Condition::Reset`] holds.
     pub fn reset_verdict(&self, mdev: MdevId) -> Result<(), Errno> {
         match self.linked(mdev).find_map(Queue::last_failure) {
             Some(_) => Err(Errno::Eio),

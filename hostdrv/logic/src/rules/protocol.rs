@@ -9,7 +9,9 @@
 //! [`order`].
 
 use super::order::{self, Before, Free, Held};
-use super::{Apcb, Condition, Edit, Effects, Errno, Event, MdevId, Ownership, Scope};
+use super::{
+    Apcb, Condition, Edit, Effects, Errno, Event, MdevId, Memory, Model, Ownership, Scope,
+};
 use crate::ap_arch::Apqn;
 
 /// What the rules run on.
@@ -17,6 +19,9 @@ pub trait Driver {
     /// What the `plug` lock of an mdev guards; having it proves that the lock
     /// is held.
     type Guest;
+
+    /// Where the model has its tables.
+    type Memory: Memory;
 
     /// Lets an event happen under the model's lock, and begins what must be
     /// begun under it.
@@ -44,10 +49,21 @@ pub trait Driver {
     /// Tells who listens that the guest's masks were changed.
     fn changed(&self, guest: &mut Self::Guest);
 
-    /// Waits for a condition to come true. May give up on
-    /// [`Condition::Joined`] and [`Condition::Idle`] after a while; and on the
-    /// others for a caller that is being killed, unless it closes.
-    fn wait(&self, free: &mut Free<'_>, condition: Condition);
+    /// Waits for a condition to come true, and looks at the model before
+    /// anything else can happen. May give up on [`Condition::Joined`] and
+    /// [`Condition::Idle`] after a while; and on the others for a caller that is
+    /// being killed, unless it closes.
+    fn wait_and_look<T>(
+        &self,
+        free: &mut Free<'_>,
+        condition: Condition,
+        look: impl FnOnce(&Model<Self::Memory>) -> T,
+    ) -> T;
+
+    /// Waits for a condition to come true, as [`Self::wait_and_look`] does.
+    fn wait(&self, free: &mut Free<'_>, condition: Condition) {
+        self.wait_and_look(free, condition, |_| ());
+    }
 }
 
 /// Gives the mdev's guest what it should have.
@@ -105,6 +121,16 @@ pub fn edit(
         edited(driver, free, mdev);
     }
     Ok(())
+}
+
+/// Resets all queues of a guest, and tells how that ended.
+pub fn reset(driver: &impl Driver, free: &mut Free<'_>, mdev: MdevId) -> Result<(), Errno> {
+    handle(driver, free, Event::GuestReset(mdev))?;
+    // a queue that failed leaves the guest and is reset for that: a later look
+    // would find nothing but another reset that runs
+    driver.wait_and_look(free, Condition::Reset(mdev), |model| {
+        model.reset_verdict(mdev)
+    })
 }
 
 /// Takes everything from a guest that let the device go. On return nothing
