@@ -16,7 +16,7 @@ use crate::ap_arch::{Apm, Apqn, Aqm, Matrix, Qci};
 use crate::guest::{Guest, Mdev};
 use crate::locks::Lock;
 use crate::memory::{Table, Tables};
-use crate::queue::Queue;
+use crate::queue::{self, Queue};
 use crate::rules::order::{self, Before, Free, Held};
 use crate::rules::protocol::{self, Driver};
 use crate::rules::Table as _;
@@ -29,7 +29,8 @@ use crate::trace;
 /// How long an assignment waits for its queues to join the guest.
 const PATIENCE_JOIN_MS: i64 = 1_000;
 
-/// How long the AP bus is kept waiting for the reset of a queue it removes.
+/// How long the AP bus is kept waiting for the reset of a queue it removes, and
+/// for those of all queues that come back at once.
 const PATIENCE_UNBIND_MS: i64 = 10_000;
 
 /// How long a waiter sleeps at most: an edit can end a wait without waking it.
@@ -246,7 +247,13 @@ impl Core {
         if protocol::unbind(self, free, apqn).is_err() {
             pr_err!("queue {apqn} was taken while in use\n");
         } else if self.look(free, |model| model.queue(apqn).is_ok()) {
-            pr_warn!("queue {apqn} may hold what a guest left in it: bind it again to have it reset\n");
+            let here = self.look(free, |model| model.host().current().contains(apqn));
+            let remedy = if here {
+                "bind it again to have it reset"
+            } else {
+                "it is reset when the host has it again"
+            };
+            pr_warn!("queue {apqn} may hold what a guest left in it: {remedy}\n");
         }
         // while the table has it, a guest that closes waits for this
         if let Some(queue) = self.queue(free, apqn) {
@@ -265,9 +272,27 @@ impl Core {
         }
     }
 
-    /// The host's configuration changed, or was scanned.
-    pub(crate) fn host(&self, free: &mut Free<'_>, event: impl FnOnce(Matrix) -> Event, qci: &Qci) {
-        let _ = protocol::handle(self, free, event(qci.matrix));
+    /// The host's configuration changed. The bus has not made the devices that
+    /// come with it: until it does, no driver uses their queues.
+    pub(crate) fn config_changed(&self, free: &mut Free<'_>, config: Matrix) {
+        let begin = Instant::<Monotonic>::now();
+        let mut last = None;
+        while let Some(apqn) = self.look(free, |model| model.returning(config, last)) {
+            last = Some(apqn);
+            let is_late = || begin.elapsed().as_millis() > PATIENCE_UNBIND_MS;
+            if queue::reset_returning(apqn, is_late) {
+                // cannot fail: only the bus changes this, and it is the caller
+                let _ = self.step(free, Event::Cleared(apqn));
+            } else {
+                pr_warn!("queue {apqn} came back and could not be reset: it may hold what a guest left in it\n");
+            }
+        }
+        let _ = protocol::handle(self, free, Event::ConfigChanged(config));
+    }
+
+    /// The bus has made the devices of a configuration.
+    pub(crate) fn scan_complete(&self, free: &mut Free<'_>, config: Matrix) {
+        let _ = protocol::handle(self, free, Event::ScanComplete(config));
     }
 
     /// A bound queue.

@@ -9,8 +9,8 @@ use crate::ap_arch::{Apqn, AqicControl, Matrix, QueueStatus, ResponseCode};
 use crate::driver::{to_error, Core};
 use crate::locks::{Lock, Locked};
 use crate::rules::order::{self, Before, Free, Held};
-use crate::rules::protocol::{self, Driver};
-use crate::rules::{Condition, Event, Format, Limits, MdevId, Model};
+use crate::rules::protocol;
+use crate::rules::{Event, Format, Limits, MdevId, Model};
 
 /// What an mdev tells user space by eventfd. Linux `VFIO_AP_*_IRQ_INDEX`.
 #[derive(Clone, Copy, PartialEq, Eq)]

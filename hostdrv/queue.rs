@@ -8,7 +8,8 @@
 
 use kernel::prelude::*;
 use kernel::sync::{new_mutex, Arc};
-use kernel::time::{msecs_to_jiffies, Jiffies};
+use kernel::time::delay::fsleep;
+use kernel::time::{msecs_to_jiffies, Delta, Jiffies};
 use kernel::workqueue::{impl_has_delayed_work, new_delayed_work, DelayedWork};
 
 use crate::abi::insn;
@@ -38,6 +39,25 @@ pub(crate) struct Queue {
     interrupts: Interrupts,
     #[pin]
     work: DelayedWork<Self>,
+}
+
+/// Resets a queue that the host has again, and no driver yet, with what a guest
+/// left in it: sleeps until that is done. False if it cannot be done, or is not
+/// when it is too late.
+pub(crate) fn reset_returning(apqn: Apqn, is_late: impl Fn() -> bool) -> bool {
+    let mut run = ResetRun::new();
+    let mut step = ResetStep::Zapq;
+    loop {
+        step = match step {
+            ResetStep::Zapq => run.zapq(insn::zapq(apqn)),
+            ResetStep::Poll if is_late() => return false,
+            ResetStep::Poll => {
+                fsleep(Delta::from_millis(run.pause_ms().into()));
+                run.tapq(insn::tapq(apqn))
+            }
+            ResetStep::Done(outcome) => return outcome == Outcome::Completed,
+        };
+    }
 }
 
 impl_has_delayed_work! {

@@ -16,7 +16,6 @@ use super::{bindings, insn, sysfs};
 use crate::ap_arch::{Apm, Apqn, Aqm};
 use crate::driver::Core;
 use crate::rules::order::{self, Free, Held};
-use crate::rules::Event;
 
 /// The AP bus's masks, while they cannot change.
 pub(crate) struct HeldStill<'a>(Held<'a, order::BusMasks>);
@@ -131,7 +130,7 @@ impl Registration {
         }
         // the configuration may have changed before the bus knew of us
         if let Ok(qci) = insn::qci() {
-            kept.host(&mut Free::on_entry(), Event::ScanComplete, &qci);
+            kept.scan_complete(&mut Free::on_entry(), qci.matrix);
         }
         Ok(Self { driver })
     }
@@ -202,7 +201,7 @@ unsafe extern "C" fn config_changed(
     if let (false, false, Some(core)) = (new.is_null(), old.is_null(), core()) {
         // SAFETY: The bus writes to it in a scan only, and this is one.
         let qci = unsafe { insn::read_qci(new) };
-        core.host(&mut Free::on_entry(), Event::ConfigChanged, &qci);
+        core.config_changed(&mut Free::on_entry(), qci.matrix);
     }
 }
 
@@ -213,7 +212,7 @@ unsafe extern "C" fn scan_complete(
     if let (false, Some(core)) = (new.is_null(), core()) {
         // SAFETY: The bus writes to it in a scan only, and this is one.
         let qci = unsafe { insn::read_qci(new) };
-        core.host(&mut Free::on_entry(), Event::ScanComplete, &qci);
+        core.scan_complete(&mut Free::on_entry(), qci.matrix);
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) fn tapq(apqn: Apqn) -> QueueStatus {
 /// Zeroize AP queue.
 pub(crate) fn zapq(apqn: Apqn) -> QueueStatus {
     // SAFETY: What the queue held is the driver's to destroy, since the queue
-    // is bound to it.
+    // is bound to it, or was the last time that the host had it.
     unsafe { pqap(PqapGr0::new(FunctionCode::Zapq, apqn), 0, 0) }
 }
 

@@ -3,8 +3,8 @@
 //! until one does.
 
 use crate::{
-    A, APMASK, BIND, LIMIT, UNBIND, boot, client, done_to, mark, refused, set, shell, until,
-    wait_for, wait_for_card,
+    A, APMASK, BIND, LIMIT, UNBIND, boot, client, domains, done_to, mark, refused, set, shell,
+    until, wait_for, wait_for_card,
 };
 use harness::mdev::{Mdev, Resource, store};
 use harness::{Driver, Machine, qmp};
@@ -50,6 +50,31 @@ fn is_given(machine: &Machine, adapter: &str, queue: &str, since: u64) {
     });
 }
 
+/// A guest has adapter 5 when domain 5 leaves the host, and ends.
+fn loses_domain(machine: &Machine) {
+    let mdev = with_adapter(machine, 5);
+    let user = client(machine, &mdev);
+    shell(machine, "dmesg -c >/dev/null");
+    domains(machine, "4", "4,5,7");
+    until("the bus takes the queue", || {
+        !shell(machine, "ls /sys/bus/ap/devices").contains("05.0005")
+    });
+    user.end().unwrap();
+    mdev.remove().unwrap();
+}
+
+/// The host's driver gets a queue that came back, after a ZAPQ of it.
+fn comes_back_reset(machine: &Machine, queue: &str, since: u64) {
+    until("a driver of the host's has it", || {
+        let line = format!("basename $(readlink /sys/bus/ap/devices/{queue}/driver) || true");
+        shell(machine, &line).starts_with("cex")
+    });
+    let done = done_to(machine, queue, since);
+    assert_eq!(done.first(), Some(&("zapq".to_owned(), 0)), "{done:?}");
+    let next = done.get(1).map(|(op, _)| op.as_str());
+    assert_eq!(next, Some("reset-done"), "{done:?}");
+}
+
 #[test]
 fn what_a_guest_left_is_nobodys() {
     let machine = boot("left", Driver::Rust);
@@ -91,6 +116,36 @@ fn what_a_guest_left_is_nobodys() {
     set(&machine, 6, "config", true);
     wait_for_card(&machine, 6, "config", 1);
     is_given(&machine, "+6", "06.0004", since);
+
+    // A domain leaves the host with its queue: the host may have the adapter, and gets the queue when that came back and was reset.
+    store(&machine, APMASK, "-5").unwrap();
+    loses_domain(&machine);
+    let log = shell(&machine, "dmesg | grep 'vfio_ap: .*05.0005'");
+    let words =
+        "queue 05.0005 may hold what a guest left in it: it is reset when the host has it again";
+    assert!(log.contains(words), "{log}");
+    store(&machine, APMASK, "+5").unwrap();
+    let since = mark(&machine);
+    domains(&machine, "4,5", "4,5,7");
+    comes_back_reset(&machine, "05.0005", since);
+    store(&machine, APMASK, "-5").unwrap();
+
+    // The same, but it does not let itself be reset.
+    loses_domain(&machine);
+    let faults = "[[fault]]\napqn = \"05.0005\"\non = \"zapq\"\nrc = 4".to_owned();
+    machine.qmp(qmp::ApInject { faults }).unwrap();
+    domains(&machine, "4,5", "4,5,7");
+    until("the bus has the queue", || {
+        shell(&machine, "ls /sys/bus/ap/devices").contains("05.0005")
+    });
+    let log = shell(&machine, "dmesg | grep 'vfio_ap: .*05.0005'");
+    let words =
+        "queue 05.0005 came back and could not be reset: it may hold what a guest left in it";
+    assert!(log.contains(words), "{log}");
+    is_refused(&machine, "+5", "05.0005");
+    let since = mark(&machine);
+    machine.qmp(qmp::ApClearFaults {}).unwrap();
+    is_given(&machine, "+5", "05.0005", since);
 
     // What is taken for good goes with the driver, which says so.
     let mdev = with_adapter(&machine, 7);

@@ -153,10 +153,13 @@ impl<M: Memory> Model<M> {
     }
 
     /// A queue in `apm` by `aqm` that a guest has, or may have left something in,
-    /// whether or not an mdev has it.
+    /// whether or not an mdev has it. What is gone from the host is left out: it
+    /// is reset when it comes back.
     pub fn holding_guest_data(&self, apm: Apm, aqm: Aqm) -> Option<Apqn> {
-        let mut queues = self.queues().iter().filter(|q| q.holds_guest_data());
-        queues
+        let holding = |queue: &&Queue| queue.holds_guest_data() && !self.is_gone(queue);
+        self.queues()
+            .iter()
+            .filter(holding)
             .find(|queue| apm.test(queue.apqn().apid) && aqm.test(queue.apqn().apqi))
             .map(Queue::apqn)
     }

@@ -29,6 +29,8 @@ pub enum Event {
     Unbind(Apqn),
     /// The AP bus has it back.
     Unbound(Apqn),
+    /// A queue that comes back ([`Model::returning`]) was reset.
+    Cleared(Apqn),
     /// The host's configuration changed; a scan for devices begins.
     ConfigChanged(Matrix),
     /// The scan is over.
@@ -165,6 +167,22 @@ impl<M: Memory> Model<M> {
             .find(|mdev| mdev.assigned.contains(apqn))
     }
 
+    /// Whether a queue was lost, and the host's configuration has it no more.
+    pub(super) fn is_gone(&self, queue: &Queue) -> bool {
+        queue.binding() == Binding::Lost && !self.host.current().contains(queue.apqn())
+    }
+
+    /// The first queue after `last` that is gone, and that a new configuration
+    /// brings back. The bus will give it to whichever driver the masks say, so
+    /// it must be reset before: then send [`Event::Cleared`].
+    pub fn returning(&self, config: Matrix, last: Option<Apqn>) -> Option<Apqn> {
+        self.queues()
+            .iter()
+            .filter(|queue| self.is_gone(queue))
+            .map(Queue::apqn)
+            .find(|&apqn| config.contains(apqn) && last.is_none_or(|last| apqn > last))
+    }
+
     /// Whether a guest of `mdev` may have an interrupt set up for a queue.
     pub fn has_plugged(&self, mdev: MdevId, apqn: Apqn) -> bool {
         let leaving = |mdev: &Mdev| mdev.publishing.is_some_and(|new| !new.contains(apqn));
@@ -229,6 +247,7 @@ impl<M: Memory> Model<M> {
             Event::Bind(apqn) => self.bind(apqn, out)?.into(),
             Event::Unbind(apqn) => self.unbind(apqn, out)?.into(),
             Event::Unbound(apqn) => self.unbound(apqn, out)?.into(),
+            Event::Cleared(apqn) => self.cleared(apqn)?.into(),
             Event::ConfigChanged(config) => {
                 self.host.config_changed(config);
                 self.host_changed(out).into()
@@ -345,6 +364,15 @@ impl<M: Memory> Model<M> {
         out(QueueEffect::Settled(apqn));
         let owner = self.owner(apqn).map(Mdev::id);
         Ok(owner.map_or(Scope::None, Scope::One))
+    }
+
+    fn cleared(&mut self, apqn: Apqn) -> Result<Scope, Errno> {
+        let index = self.queue_index(apqn).map_err(|_| Errno::Enoent)?;
+        if !self.is_gone(&self.queues()[index]) {
+            return Err(Errno::Ebusy);
+        }
+        self.queues.remove(index);
+        Ok(Scope::None)
     }
 
     fn host_changed(&mut self, out: &mut dyn FnMut(QueueEffect)) -> Scope {

@@ -49,6 +49,7 @@ fn events(world: &World) -> Vec<Event> {
             Event::Unbind(apqn),
             Event::Unbound(apqn),
             Event::Retry(apqn),
+            Event::Cleared(apqn),
         ]);
         if let Some(run) = world.running.get(&apqn) {
             for outcome in [

@@ -26,6 +26,7 @@ enum Action {
     Bind(Apqn),
     Unbind(Apqn),
     Unbound(Apqn),
+    Cleared(Apqn),
     Config(Matrix),
     ScanComplete,
     ResetDone(usize, u8),
@@ -79,6 +80,7 @@ fn action() -> impl Strategy<Value = Action> {
         12 => queue().prop_map(Action::Bind),
         3 => queue().prop_map(Action::Unbind),
         3 => queue().prop_map(Action::Unbound),
+        2 => queue().prop_map(Action::Cleared),
         3 => host_matrix().prop_map(Action::Config),
         3 => Just(Action::ScanComplete),
         16 => (0usize..16, code).prop_map(|(at, code)| Action::ResetDone(at, code)),
@@ -128,6 +130,7 @@ fn run(world: &mut World, action: Action) {
         Action::Bind(apqn) => Some(Event::Bind(apqn)),
         Action::Unbind(apqn) => Some(Event::Unbind(apqn)),
         Action::Unbound(apqn) => Some(Event::Unbound(apqn)),
+        Action::Cleared(apqn) => Some(Event::Cleared(apqn)),
         Action::Config(config) => Some(Event::ConfigChanged(config)),
         Action::ScanComplete => Some(Event::ScanComplete(world.model.host().current())),
         Action::ResetDone(at, code) => {

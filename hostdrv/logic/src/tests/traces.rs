@@ -164,3 +164,47 @@ fn what_left_without_its_reset_is_given_to_nobody() {
     assert_eq!(world.apcb(id), one());
     assert_eq!(world.model.in_use(six.apm, six.aqm), Ok(()));
 }
+
+/// The host has no use for what it does not have; when it has it again, that is
+/// reset before any driver can get it.
+#[test]
+fn what_is_gone_is_refused_only_if_it_comes_back_as_it_was() {
+    let (all, six) = (matrix(&[5, 6], &[4], &[]), matrix(&[6], &[4], &[]));
+    let queue = apqn(5, 4);
+    let gone = || {
+        let mut world = World::with_clean_queues(all);
+        let id = world.guest(all);
+        world.handle(Event::ConfigChanged(six)).unwrap();
+        world.edit(id, Edit::Replace(six)).unwrap();
+        // bound as yet
+        assert_eq!(refused(&world, 5), Some(queue));
+        assert_eq!(world.model.returning(all, None), None);
+        assert_eq!(world.handle(Event::Cleared(queue)), Err(Errno::Ebusy));
+        world.handle(Event::Unbind(queue)).unwrap();
+        world.handle(Event::Unbound(queue)).unwrap();
+        assert_eq!(refused(&world, 5), None);
+        world
+    };
+    let mut world = gone();
+    for (config, last, expected) in [
+        (all, None, Some(queue)),
+        (all, Some(apqn(5, 3)), Some(queue)),
+        (all, Some(queue), None),
+        (six, None, None),
+    ] {
+        assert_eq!(world.model.returning(config, last), expected);
+    }
+    // its reset failed
+    world.handle(Event::ConfigChanged(all)).unwrap();
+    assert_eq!(refused(&world, 5), Some(queue));
+    assert_eq!(world.model.returning(all, None), None);
+    assert_eq!(world.handle(Event::Cleared(queue)), Err(Errno::Ebusy));
+    // its reset is done
+    let mut world = gone();
+    assert_eq!(world.handle(Event::Cleared(apqn(7, 4))), Err(Errno::Enoent));
+    world.handle(Event::Cleared(queue)).unwrap();
+    assert_eq!(world.model.queue(queue).err(), Some(Errno::Enoent));
+    assert_eq!(world.model.returning(all, None), None);
+    world.handle(Event::ConfigChanged(all)).unwrap();
+    assert_eq!(refused(&world, 5), None);
+}

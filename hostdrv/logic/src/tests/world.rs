@@ -256,6 +256,9 @@ impl World {
                     self.users.insert(apqn, User::Nobody);
                 }
             }
+            Event::Cleared(apqn) => {
+                self.users.insert(apqn, User::Nobody);
+            }
             Event::Retry(apqn) => {
                 self.retries.remove(&apqn);
             }
@@ -446,7 +449,11 @@ impl World {
     fn check_host(&self) {
         for (&apqn, user) in &self.users {
             let (apm, aqm) = (Apm::of(apqn.apid), Aqm::of(apqn.apqi));
-            let wanted = user.is_guest() || self.model.owner(apqn).is_some();
+            let lost = |queue: &Queue| queue.binding() == Binding::Lost;
+            // the host has no use for it, and it is reset when it comes back
+            let gone = self.model.queue(apqn).is_ok_and(lost)
+                && !self.model.host().current().contains(apqn);
+            let wanted = user.is_guest() && !gone || self.model.owner(apqn).is_some();
             let refused = self.model.in_use(apm, aqm).is_err();
             assert_eq!(refused, wanted, "{apqn} of {user:?}");
         }
