@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::machine::Machine;
 use crate::scenario::{Given, Options, Report, Scenario, run_here};
 use ap_arch::{Apm, Apqn};
-use driver::Chosen;
+use driver::{Chosen, Driver};
 use plan::{By, Plan, VFIO_AP};
 use state::{Guard, STATE, Turn};
 use std::collections::BTreeSet;
@@ -139,12 +139,12 @@ pub fn run(
         chosen.loads(),
     )?;
     let done = (|| {
-        let driver = chosen.load(note).map_err(refused)?;
+        let driver = load(&chosen, &before, note)?;
         options.rust = driver.rust;
         if !Path::new("/dev/kvm").exists() {
             return Err(HostError::Failed("there is no /dev/kvm".to_owned()));
         }
-        reserve(&plan, named, &stop)?;
+        reserve(&plan, &before, named, &stop)?;
         let given = Given {
             queues: named.clone(),
             accelerators: before.mode('A'),
@@ -186,10 +186,31 @@ pub fn restore() -> Result<(), HostError> {
     guard.finish().map_err(HostError::Failed)
 }
 
-/// Give the queues to vfio_ap.
-fn reserve(plan: &Plan, named: &BTreeSet<Apqn>, stop: &AtomicUsize) -> Result<(), HostError> {
+/// Load the driver without a queue: by itself the bus would give it all that
+/// masks and overrides reserve, not only those that were named.
+fn load(chosen: &Chosen, before: &Survey, note: impl Fn(&str)) -> Result<Driver, HostError> {
+    if !chosen.loads() || !before.autoprobe {
+        return chosen.load(note).map_err(refused);
+    }
+    let failed = HostError::Failed;
+    state::carry_out(&[plan::autoprobe(false)]).map_err(failed)?;
+    let driver = chosen.load(note).map_err(refused);
+    state::carry_out(&[plan::autoprobe(true)]).map_err(failed)?;
+    state::carry_out(&plan::newcomers(before, &survey()?)).map_err(failed)?;
+    driver
+}
+
+/// Give the named queues to vfio_ap, and no others.
+fn reserve(
+    plan: &Plan,
+    before: &Survey,
+    named: &BTreeSet<Apqn>,
+    stop: &AtomicUsize,
+) -> Result<(), HostError> {
     let failed = |words: String| HostError::Failed(words);
     state::carry_out(&plan.writes(&survey()?)).map_err(failed)?;
+    let idle = plan::idle(before, named);
+    state::carry_out(&plan::part(&idle, &survey()?)).map_err(failed)?;
     let is_ours = |survey: &Survey, q: &Apqn| {
         let queue = survey.queues.get(q);
         queue.and_then(|q| q.driver.as_deref()) == Some(VFIO_AP)

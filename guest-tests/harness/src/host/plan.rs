@@ -12,7 +12,7 @@
 //!                   that the host has of it were named
 //! ```
 
-use super::survey::Survey;
+use super::survey::{Queue, Survey};
 use crate::scenario::OUR_UUIDS;
 use ap_arch::{Apm, Apqn, Aqm};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,38 @@ pub struct Plan {
     pub take: BTreeSet<Apqn>,
     /// How.
     pub by: By,
+}
+
+/// Whether a driver that comes gets all devices it may have.
+pub fn autoprobe(on: bool) -> Write {
+    let on = u8::from(on).to_string();
+    write(format!("{BUS}/drivers_autoprobe"), on)
+}
+
+/// Looks for drivers for the devices that came meanwhile.
+pub fn newcomers(before: &Survey, now: &Survey) -> Vec<Write> {
+    let cards = now.cards.keys().filter(|c| !before.cards.contains_key(c));
+    let cards = cards.map(|apid| format!("card{:02x}", apid.get()));
+    let queues = now.queues.keys().filter(|q| !before.queues.contains_key(q));
+    let names = cards.chain(queues.map(Apqn::to_string));
+    let probe = |name| write(format!("{BUS}/drivers_probe"), name);
+    names.map(probe).collect()
+}
+
+/// Queues that were not named and have no driver.
+pub fn idle(survey: &Survey, named: &BTreeSet<Apqn>) -> BTreeSet<Apqn> {
+    let is_idle = |(q, queue): &(&Apqn, &Queue)| queue.driver.is_none() && !named.contains(q);
+    let idle = survey.queues.iter().filter(is_idle);
+    idle.map(|(q, _)| *q).collect()
+}
+
+/// Takes drivers from those that had none. A change of masks may give them one:
+/// Linux (`__ap_revise_reserved`) asks for the flags of their driver all the same,
+/// and goes by what is in storage at that place. Queues of mdevs are let be.
+pub fn part(idle: &BTreeSet<Apqn>, now: &Survey) -> Vec<Write> {
+    let is_assigned = |q: &&Apqn| now.mdevs.values().any(|has| has.contains(*q));
+    let free = idle.iter().filter(|q| !is_assigned(q));
+    free.filter_map(|q| unbind(now, *q)).collect()
 }
 
 impl Plan {
@@ -157,7 +189,8 @@ fn refusal(survey: &Survey, apqn: Apqn) -> Option<String> {
     None
 }
 
-/// The bits that reserve these queues and touch no other.
+/// The bits that reserve those of these queues that are not reserved yet, and
+/// touch no other.
 fn masks(
     survey: &Survey,
     named: &BTreeSet<Apqn>,
@@ -170,7 +203,8 @@ fn masks(
     };
     let (mut apm, mut aqm) = (Apm::EMPTY, Aqm::EMPTY);
     let mut reasons = Vec::new();
-    for queue in take {
+    let is_zcrypts = |q: &&Apqn| survey.apmask.test(q.apid) && survey.aqmask.test(q.apqi);
+    for queue in take.iter().filter(is_zcrypts) {
         let by_adapter = others(&|q| q.apid == queue.apid);
         let by_domain = others(&|q| q.apqi == queue.apqi);
         if by_adapter.is_empty() {
@@ -202,8 +236,11 @@ pub struct Saved {
     pub module: bool,
     apmask: String,
     aqmask: String,
+    autoprobe: bool,
     /// The named queues.
     queues: BTreeMap<String, SavedQueue>,
+    /// Queues without a driver.
+    idle: BTreeSet<String>,
     /// Mdevs that were there.
     mdevs: BTreeSet<String>,
 }
@@ -232,7 +269,9 @@ impl Saved {
             module: false,
             apmask: survey.apmask.to_string(),
             aqmask: survey.aqmask.to_string(),
+            autoprobe: survey.autoprobe,
             queues: named.iter().map(queue).collect(),
+            idle: idle(survey, named).iter().map(Apqn::to_string).collect(),
             mdevs: survey.mdevs.keys().cloned().collect(),
         }
     }
@@ -248,6 +287,9 @@ impl Saved {
             return removals;
         }
         let mut writes = Vec::new();
+        if self.autoprobe != now.autoprobe {
+            writes.push(autoprobe(self.autoprobe));
+        }
         for (path, was, is) in [
             ("apmask", &self.apmask, now.apmask.to_string()),
             ("aqmask", &self.aqmask, now.aqmask.to_string()),
@@ -260,6 +302,8 @@ impl Saved {
             // The bus gives queues to other drivers by itself then.
             return writes;
         }
+        let idle = self.idle.iter().filter_map(|q| q.parse().ok()).collect();
+        writes.extend(part(&idle, now));
         for (name, was) in &self.queues {
             let found = name
                 .parse()

@@ -17,6 +17,9 @@ pub struct Survey {
     pub apmask: Apm,
     /// Domains of zcrypt's drivers.
     pub aqmask: Aqm,
+    /// Whether the bus looks for a driver for a device that comes, and for
+    /// devices for a driver that comes.
+    pub autoprobe: bool,
     /// Control domains.
     pub control: Adm,
     /// What cards are, such as `CEX8A`.
@@ -68,6 +71,7 @@ impl Survey {
         // Without such a file everything is zcrypt's.
         survey.apmask = mask("apmask").map_or(Apm::FULL, Apm::from_bytes);
         survey.aqmask = mask("aqmask").map_or(Aqm::FULL, Aqm::from_bytes);
+        survey.autoprobe = text(&bus.join("drivers_autoprobe")).as_deref() != Some("0");
         survey.control = mask("ap_control_domain_mask").map_or(Adm::EMPTY, Adm::from_bytes);
         let matrix = root.join("sys/devices/vfio_ap/matrix");
         for entry in fs::read_dir(matrix).into_iter().flatten().flatten() {
@@ -213,6 +217,8 @@ mod tests {
         assert!(survey.mode('A').is_empty());
         assert_eq!(survey.mdevs["some-uuid"], [second]);
         assert_eq!(survey.users, ["12 server", "14 tool"]);
-        assert!(survey.has_overrides());
+        assert!(survey.has_overrides() && survey.autoprobe);
+        write("sys/bus/ap/drivers_autoprobe", "0\n");
+        assert!(!Survey::of(root.path()).unwrap().autoprobe);
     }
 }

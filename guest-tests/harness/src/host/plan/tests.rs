@@ -28,6 +28,7 @@ fn host(overrides: bool) -> Survey {
         queues: names.map(|n| (apqn(n), queue.clone())).into(),
         apmask: Apm::FULL,
         aqmask: Aqm::FULL,
+        autoprobe: true,
         ..Survey::default()
     }
 }
@@ -71,6 +72,8 @@ fn apply(survey: &mut Survey, writes: &[Write]) {
             for name in bound {
                 bind(survey, &name);
             }
+        } else if path == "/drivers_autoprobe" {
+            survey.autoprobe = data == "1";
         } else if path == "/drivers_probe" {
             if survey.queues[&apqn(data)].driver.is_none() {
                 bind(survey, data);
@@ -163,6 +166,71 @@ fn masks_that_are_in_use_stay_so() {
     assert_eq!(plan.by, By::Masks(Apm::of(Apid::new(5)), Aqm::EMPTY));
     let plan = round_trip(&before, &["06.0004"]);
     assert_eq!(plan.by, By::Nothing);
+}
+
+#[test]
+fn of_reserved_queues_those_are_taken_that_were_named() {
+    let mut before = host(true);
+    before.apmask.clear(Apid::new(6));
+    for name in ["06.0004", "06.0005"] {
+        let queue = before.queues.get_mut(&apqn(name)).unwrap();
+        (queue.driver, queue.online) = (None, None);
+    }
+    let plan = round_trip(&before, &["06.0004"]);
+    assert_eq!(plan.by, By::Masks(Apm::EMPTY, Aqm::EMPTY));
+    let plan = round_trip(&before, &["05.0004", "05.0005", "06.0004"]);
+    assert_eq!(plan.by, By::Masks(Apm::of(Apid::new(5)), Aqm::EMPTY));
+}
+
+#[test]
+fn who_had_no_driver_gets_none() {
+    let mut before = host(true);
+    before.apmask.clear(Apid::new(6));
+    for name in ["05.0005", "06.0004", "06.0005"] {
+        let queue = before.queues.get_mut(&apqn(name)).unwrap();
+        (queue.driver, queue.online) = (None, None);
+    }
+    let named = set(&["06.0005"]);
+    let saved = Saved::of(&before, &named, String::new());
+    let idle = idle(&before, &named);
+    assert_eq!(idle, set(&["05.0005", "06.0004"]));
+    // Masks changed, and the bus looked for drivers for all.
+    let mut now = before.clone();
+    for name in ["05.0005", "06.0004", "06.0005"] {
+        bind(&mut now, name);
+    }
+    let mut ours = now.clone();
+    apply(&mut ours, &part(&idle, &now));
+    bind(&mut before, "06.0005");
+    assert_eq!(ours, before);
+    let undo = saved.undo(&now);
+    apply(&mut now, &undo);
+    assert_eq!(idle, self::idle(&now, &named));
+    // What somebody has assigned meanwhile is his.
+    bind(&mut now, "06.0004");
+    let theirs = ("another".to_owned(), vec![apqn("06.0004")]);
+    now.mdevs.extend([theirs]);
+    assert!(part(&idle, &now).is_empty());
+}
+
+#[test]
+fn what_comes_while_nothing_is_probed_is_probed_afterwards() {
+    let before = host(true);
+    let saved = Saved::of(&before, &set(&["05.0004"]), String::new());
+    let mut now = before.clone();
+    apply(&mut now, &[autoprobe(false)]);
+    assert_ne!(now, before);
+    now.queues.insert(apqn("07.0004"), Queue::default());
+    now.cards.insert(Apid::new(7), "CEX8P".to_owned());
+    let writes = newcomers(&before, &now);
+    let names: Vec<&str> = writes.iter().map(|w| w.data.as_str()).collect();
+    assert_eq!(names, ["card07", "07.0004"]);
+    assert!(writes.iter().all(|w| w.path == "/sys/bus/ap/drivers_probe"));
+    now = before.clone();
+    now.autoprobe = false;
+    let undo = saved.undo(&now);
+    apply(&mut now, &undo);
+    assert_eq!(now, before);
 }
 
 #[test]
