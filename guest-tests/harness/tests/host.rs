@@ -11,14 +11,14 @@ const LIMIT: Duration = Duration::from_secs(240);
 
 /// Whatever a run could leave behind.
 const STATE: &str = r#"
-cat /sys/bus/ap/apmask /sys/bus/ap/aqmask
+cat /sys/bus/ap/apmask /sys/bus/ap/aqmask /sys/bus/ap/drivers_autoprobe
 cd /sys/bus/ap/devices
 for q in ??.????; do
   only= online=
   { read -r only <$q/driver_override; read -r online <$q/online; } 2>/dev/null
   echo "$q driver $(readlink $q/driver) only $only online $online"
 done
-ls /sys/devices/vfio_ap/matrix 2>/dev/null
+{ cd /sys/devices/vfio_ap/matrix && ls -d *-*-*-*-*; } 2>/dev/null
 grep ^vfio_ap /proc/modules
 pidof apvmm host-io
 [ ! -e /run/vfio-ap-rs/state.json ] || echo a state file
@@ -179,37 +179,51 @@ expect = { guest-sees = { g = { adapters = [5] } } }
 pause-ms = 600000
 "#;
 
-/// Starts it, sends the signal when its guest runs, and waits for its end.
-fn interrupted(machine: &Machine, signal: &str) -> Output {
+/// Starts it with these queues, does something in between when its guest runs,
+/// sends the signal, and waits for its end.
+fn interrupted(machine: &Machine, queues: &str, between: &str, signal: &str) -> Output {
     run_guest(
         machine,
         &format!(
-            "APQNS=07.0004,07.0005 SCENARIO=scenarios/slow.toml ./run-guest >/tmp/out 2>&1 & pid=$!
+            "APQNS={queues} SCENARIO=scenarios/slow.toml ./run-guest >/tmp/out 2>&1 & pid=$!
              until grep -q 'ok 2 start guest g' /tmp/out; do usleep 50000; done
-             cat /sys/devices/vfio_ap/matrix/5fb1ad1a-*/guest_matrix
+             {between}
              kill -{signal} $pid; wait $pid; status=$?; cat /tmp/out; exit $status"
         ),
     )
 }
 
+const ADAPTER_07: &str = "07.0004,07.0005";
+const GUEST_MATRIX: &str = "cat /sys/devices/vfio_ap/matrix/5fb1ad1a-*/guest_matrix";
+
+/// `had` is the guest's queue until then.
+fn has_ended_by(output: &Output, number: i32, had: &str) {
+    assert_eq!(output.exit, Exit::Status(128 + number), "{output:?}");
+    assert!(output.stdout.starts_with(had), "{output:?}");
+    let words = format!("# FAIL: interrupted by signal {number}");
+    assert!(output.stdout.contains(&words), "{output:?}");
+}
+
+fn with_slow_scenario(machine: &Machine) -> String {
+    let folder = shell(machine, "echo /tmp/vfio-ap-rs-s390x-*").stdout;
+    let file = format!("{}/scenarios/slow.toml", folder.trim());
+    machine.write_file(&file, 0o644, SLOW.as_bytes()).unwrap();
+    file
+}
+
 #[test]
 fn a_run_that_is_ended_early_is_undone() {
     let machine = boot("signals", "three-by-two", |_| ());
-    let folder = shell(&machine, "echo /tmp/vfio-ap-rs-s390x-*").stdout;
-    let file = format!("{}/scenarios/slow.toml", folder.trim());
-    machine.write_file(&file, 0o644, SLOW.as_bytes()).unwrap();
+    let file = with_slow_scenario(&machine);
     let before = state(&machine);
 
-    for (signal, number) in [("INT", 2), ("TERM", 15)] {
-        let output = interrupted(&machine, signal);
-        assert_eq!(output.exit, Exit::Status(128 + number), "{output:?}");
-        assert!(output.stdout.starts_with("07.0004\n"), "{output:?}");
-        let words = format!("# FAIL: interrupted by signal {number}");
-        assert!(output.stdout.contains(&words), "{output:?}");
+    for (signal, number) in [("HUP", 1), ("INT", 2), ("TERM", 15)] {
+        let output = interrupted(&machine, ADAPTER_07, GUEST_MATRIX, signal);
+        has_ended_by(&output, number, "07.0004\n");
         assert_eq!(state(&machine), before);
     }
 
-    let output = interrupted(&machine, "KILL");
+    let output = interrupted(&machine, ADAPTER_07, GUEST_MATRIX, "KILL");
     assert_eq!(output.exit, Exit::Status(128 + 9), "{output:?}");
     assert_ne!(state(&machine), before);
     let output = run_guest(&machine, "APQNS=05.0004 ./run-guest");
@@ -244,6 +258,48 @@ fn a_run_that_is_ended_early_is_undone() {
     );
     assert!(text.contains("C driver"), "{text}");
     assert!(text.contains("ok 2 one queue"), "{text}");
+    assert_eq!(state(&machine), before);
+    machine.shutdown().unwrap();
+}
+
+/// One run at a time looks at a host and changes it; what somebody else makes
+/// meanwhile of the driver that it loaded is left alone, and so is the driver.
+#[test]
+fn others_on_the_host_are_kept_out_or_let_be() {
+    const STRANGER: &str = "0f0f0f0f-0000-4000-8000-000000000001";
+    let machine = boot("others", "three-by-two", |_| ());
+    with_slow_scenario(&machine);
+    let before = state(&machine);
+    let between = format!(
+        r#"{GUEST_MATRIX}
+        for line in "APQNS=05.0004 ./run-guest" "./run-guest --restore"; do
+          sh -c "$line" 2>&1; echo "status $?"
+        done
+        ./run-guest; echo "status $?"
+        cd /sys/devices/vfio_ap/matrix
+        echo {STRANGER} >mdev_supported_types/vfio_ap-passthrough/create
+        cd - >/dev/null"#
+    );
+    let output = interrupted(&machine, ADAPTER_07, &between, "TERM");
+    has_ended_by(&output, 15, "07.0004\n");
+    let text = &output.stdout;
+    let busy =
+        "another run-guest is at work on this host\nrun-guest: nothing was changed\nstatus 2";
+    assert_eq!(text.matches(busy).count(), 2, "{text}");
+    // to look at the host is nobody's turn
+    let line = "07.0004  CEX8A   vfio_ap    07.0004 is assigned to mdev 5fb1ad1a-";
+    assert!(text.contains(line), "{text}");
+    let words = format!("run-guest: vfio_ap stays loaded, as there is {STRANGER}\n");
+    assert!(text.contains(&words), "{text}");
+
+    let after = state(&machine);
+    let stays = |line: &&str| *line == STRANGER || line.starts_with("vfio_ap ");
+    assert!(after.lines().any(|l| l == STRANGER), "{after}");
+    let rest: Vec<&str> = after.lines().filter(|l| !stays(l)).collect();
+    assert_eq!(rest, before.lines().collect::<Vec<_>>());
+    let line = format!("echo 1 >/sys/devices/vfio_ap/matrix/{STRANGER}/remove && rmmod vfio_ap");
+    let removed = shell(&machine, &line);
+    assert_eq!(removed.exit, Exit::Status(0), "{removed:?}");
     assert_eq!(state(&machine), before);
     machine.shutdown().unwrap();
 }
@@ -294,6 +350,30 @@ fn where_masks_are_in_use_they_serve() {
     assert_eq!(output.exit, Exit::Status(0), "{text}\n{}", output.stderr);
     assert!(text.contains("errno: EBUSY"), "{text}");
     assert!(!text.contains("SKIP"), "{text}");
+    assert_eq!(state(&machine), before);
+
+    // Of the queues that the mask reserves only those that were named are taken.
+    with_slow_scenario(&machine);
+    let between = format!(
+        "{GUEST_MATRIX}
+         cd /sys/bus/ap/devices; for q in ??.????; do echo $q of $(readlink $q/driver); done
+         cd - >/dev/null"
+    );
+    for (queues, taken, had) in [
+        (ADAPTER_07, 2, "07.0004\n"),
+        ("07.0004,07.0005,06.0005", 3, "06.0005\n"),
+    ] {
+        let output = interrupted(&machine, queues, &between, "TERM");
+        has_ended_by(&output, 15, had);
+        assert_eq!(count(&output.stdout, "/vfio_ap"), taken, "{output:?}");
+        assert!(output.stdout.contains("\n06.0004 of\n"), "{output:?}");
+        assert_eq!(state(&machine), before);
+    }
+    let output = interrupted(&machine, "07.0004,07.0005,06.0005", "true", "KILL");
+    assert_eq!(output.exit, Exit::Status(128 + 9), "{output:?}");
+    assert_ne!(state(&machine), before);
+    let output = run_guest(&machine, "./run-guest --restore");
+    assert_eq!(output.exit, Exit::Status(0), "{output:?}");
     assert_eq!(state(&machine), before);
     machine.shutdown().unwrap();
 }
