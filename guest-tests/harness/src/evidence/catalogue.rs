@@ -113,7 +113,10 @@ pub const CATALOGUE: &[Weakness] = &[
             test: "driver::weaknesses::cases::w10_a_reset_that_fails_later_has_failed",
             c: "RESET is ok",
             rust: "RESET is EIO",
-            more: &["logic::reset::only_known_codes_are_success"],
+            more: &[
+                "logic::reset::only_known_codes_are_success",
+                "protocol::guest_reset_that_fails_against_another",
+            ],
         },
     },
     Weakness {
