@@ -15,9 +15,13 @@ GUEST_STEPS := kernel-guest=scripts/kernel.sh\ guest guest=scripts/guest-initram
 ALL_STEPS := $(L1_STEPS) $(GUEST_STEPS)
 DEBUG_STEPS := kernel-debug=scripts/kernel.sh\ debug initramfs-debug=scripts/initramfs.sh\ debug \
 	module-debug=scripts/module.sh\ debug
-# What a mainframe needs; the step initramfs fetches busybox.
-DIST_STEPS := $(SETUP) $(LINUX_STEPS) kernel=scripts/kernel.sh\ release s390x=scripts/s390x.sh \
-	initramfs=scripts/initramfs.sh\ release module=scripts/module.sh\ release $(GUEST_STEPS) dist=scripts/dist.sh
+# What a mainframe needs: its programs and guests, with the module for our kernel,
+# or, built there, for the kernel that runs.
+PROGRAM_STEPS := s390x=scripts/s390x.sh busybox=scripts/busybox.sh $(GUEST_STEPS)
+DIST_STEPS := $(SETUP) $(LINUX_STEPS) kernel=scripts/kernel.sh\ release module=scripts/module.sh\ release \
+	$(PROGRAM_STEPS) dist=scripts/dist.sh
+HOST_STEPS := $(SETUP) $(LINUX_STEPS) kernel=scripts/running-kernel.sh module=scripts/module.sh\ running \
+	$(PROGRAM_STEPS) dist=scripts/dist.sh\ running
 # A driver with a defect, which a test must notice.
 DEFECT_STEP := module-defect=scripts/module.sh\ release\ vfio_ap_never_publishes
 # What the nightly tests and the benchmarks run in Debian's s390x userland.
@@ -34,7 +38,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
 
 ifeq ($(shell uname -m),s390x)
-RUN_GUEST := $(STEPS) $(DIST_STEPS) && target/dist/current/run-guest
+RUN_GUEST := $(STEPS) $(HOST_STEPS) && target/dist/current/run-guest
 else
 RUN_GUEST := $(STEPS) $(ALL_STEPS) && target/debug/run-guest
 endif

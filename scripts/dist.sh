@@ -2,19 +2,25 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Makes target/dist/vfio-ap-rs-s390x-VERSION.tar.gz: all that run-guest needs on
 # a mainframe, which needs no compiler then. docs/s390x-hosts.md is its README.
+# dist.sh running: with the module of that kernel, if there is one.
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 
 "$ROOT/scripts/s390x.sh" dist
 
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' "$ROOT/Cargo.toml" | head -n 1)
-RELEASE=$(cat "$OUTPUT/kernels/release/include/config/kernel.release")
+FLAVOUR=${1:-release}
+MODULE=$OUTPUT/hostdrv/$FLAVOUR/hostdrv/vfio_ap.ko
+RELEASE=none
+if [ "$FLAVOUR" = release ] || [ -f "$MODULE" ]; then
+  RELEASE=$(cat "$OUTPUT/kernels/$FLAVOUR/include/config/kernel.release")
+fi
 NAME=vfio-ap-rs-s390x-$VERSION
 DIR=$OUTPUT/dist/$NAME
 TAR=$OUTPUT/dist/$NAME.tar.gz
 
 KEY=$(cd "$OUTPUT" && cat s390x/run-guest share/{apvmm,host-io,probe,guest-kernel,guest-initramfs} \
-  hostdrv/release/vfio_ap.ko "$ROOT/scripts/dist.sh" | sha256sum)$(key guest-tests/scenarios \
+  "$ROOT/scripts/dist.sh" | sha256sum)$RELEASE$(sha256sum "$MODULE" 2>/dev/null || true)$(key guest-tests/scenarios \
   guest-tests/topologies docs LICENSES images versions.mk)
 if up_to_date "$TAR.key" "$KEY" && [ -f "$TAR" ]; then
   say "up to date: ${TAR#"$ROOT"/}"
@@ -22,7 +28,7 @@ if up_to_date "$TAR.key" "$KEY" && [ -f "$TAR" ]; then
 fi
 
 rm -rf "$DIR"
-mkdir -p "$DIR/share" "$DIR/docs" "$DIR/modules/$RELEASE"
+mkdir -p "$DIR/share" "$DIR/docs" "$DIR/modules"
 cp -r "$ROOT/guest-tests/scenarios" "$ROOT/guest-tests/topologies" "$ROOT/LICENSES" "$DIR/"
 cp "$ROOT/docs/"{s390x-hosts,scenarios,apvmm}.md "$DIR/docs/"
 ln -s docs/s390x-hosts.md "$DIR/README.md"
@@ -30,9 +36,11 @@ cp "$OUTPUT/s390x/run-guest" "$DIR/"
 cp "$OUTPUT/share/"{apvmm,host-io,probe,guest-kernel,guest-initramfs} "$DIR/share/"
 # Of what the guest kernel is built, which the GPL wants told.
 cat "$ROOT/images/common.config" "$ROOT/images/l2.config" >"$DIR/share/guest-kernel.config"
-cp "$OUTPUT/hostdrv/release/hostdrv/vfio_ap.ko" "$DIR/modules/$RELEASE/"
 s390x-linux-gnu-strip "$DIR"/{run-guest,share/apvmm,share/host-io}
-s390x-linux-gnu-strip --strip-debug "$DIR/modules/$RELEASE/vfio_ap.ko"
+if [ "$RELEASE" != none ]; then
+  mkdir "$DIR/modules/$RELEASE"
+  s390x-linux-gnu-strip --strip-debug -o "$DIR/modules/$RELEASE/vfio_ap.ko" "$MODULE"
+fi
 
 date=$(git -C "$ROOT" log -1 --format=%ct 2>/dev/null || echo 0)
 tar -C "$OUTPUT/dist" --sort=name --mtime="@$date" --owner=0 --group=0 --numeric-owner -c "$NAME" | gzip -9n >"$TAR.part"

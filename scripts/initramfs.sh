@@ -5,21 +5,13 @@
 # owners, so no root is needed.
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
-# shellcheck source=scripts/apt.sh
-. "$ROOT/scripts/apt.sh"
 
 FLAVOUR=$1
 BLD=$OUTPUT/kernels/$FLAVOUR
 OUT=$OUTPUT/kernels/initramfs-$FLAVOUR
 BUSYBOX=$TOOLS/busybox-s390x
 
-if [ ! -x "$BUSYBOX" ]; then
-  tmp=$(mktemp -d "$DL/.busybox.XXXXXX")
-  (cd "$tmp" && private_apt get download busybox-static/trixie && dpkg-deb -x busybox-static_*.deb .)
-  cp "$tmp"/usr/bin/busybox "$BUSYBOX.part" 2>/dev/null || cp "$tmp"/bin/busybox "$BUSYBOX.part"
-  mv "$BUSYBOX.part" "$BUSYBOX" && rm -rf "$tmp"
-fi
-
+"$ROOT/scripts/busybox.sh"
 KEY=$(cat "$BLD/.key" "$BUSYBOX" "$OUTPUT/s390x/l1-agent" "$ROOT/scripts/initramfs.sh" | sha256sum)
 if up_to_date "$OUT.key" "$KEY" && [ -f "$OUT" ]; then
   say "up to date: ${OUT#"$ROOT"/}"

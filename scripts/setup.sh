@@ -8,8 +8,9 @@
 PACKAGES=(ca-certificates git make gcc libc6-dev xz-utils patch rsync cpio bc flex bison kmod
   python3-venv dpkg-dev pkgconf ninja-build shellcheck openssl
   libglib2.0-dev libpixman-1-dev zlib1g-dev libfdt-dev libslirp-dev libattr1-dev
-  libelf-dev libssl-dev gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-system-data
-  libclang-19-dev clang-19)
+  libelf-dev libssl-dev qemu-system-data libclang-19-dev clang-19)
+# On s390x gcc has these names, too: no cross compiler is one there.
+[ "$(uname -m)" = s390x ] || PACKAGES+=(gcc-s390x-linux-gnu libc6-dev-s390x-cross)
 # Only where no rustup toolchain serves (see use_rust).
 RUST_PACKAGES=(rustc-web cargo-web rust-web-src rust-web-clippy rustfmt-web)
 

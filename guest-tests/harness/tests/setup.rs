@@ -189,6 +189,124 @@ fn another_distribution_gets_a_list_before_anything_is_built() {
     assert!(!tree.path("next").exists());
 }
 
+/// `uname` of a mainframe, first on this PATH.
+fn mainframe(tree: &Tree) -> String {
+    let script = "case $1 in -m) echo s390x ;; *) exec /usr/bin/uname \"$@\" ;; esac";
+    tree.fake("uname", &format!("#!/bin/sh\n{script}\n"))
+}
+
+#[test]
+fn on_a_mainframe_run_guest_builds_for_that_very_system() {
+    let tree = Tree::new();
+    let steps_of = |path: &str, target: &str| {
+        let mut make = Command::new("make");
+        make.args(["-n", "-C", project_root().to_str().unwrap(), target]);
+        let output = make.env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = text.lines().find(|l| l.contains("scripts/steps.sh"));
+        let words = line.unwrap_or_else(|| panic!("{text}")).split_whitespace();
+        let steps = words.clone().filter_map(|w| w.split_once('='));
+        let steps: Vec<String> = steps.map(|(name, _)| name.to_owned()).collect();
+        (steps, words.last().unwrap().to_owned())
+    };
+    let (steps, program) = steps_of(&mainframe(&tree), "run-guest");
+    // neither QEMU nor an L1, nor a kernel but the guests'
+    let expected = [
+        "setup",
+        "fetch-linux",
+        "kernel",
+        "module",
+        "s390x",
+        "busybox",
+        "kernel-guest",
+        "guest",
+        "dist",
+    ];
+    assert_eq!(steps, expected);
+    assert_eq!(program, "target/dist/current/run-guest");
+    let (steps, program) = steps_of(&std::env::var("PATH").unwrap(), "run-guest");
+    assert!(steps.contains(&"initramfs".to_owned()), "{steps:?}");
+    assert_eq!(program, "target/debug/run-guest");
+}
+
+#[test]
+fn a_mainframe_needs_no_cross_compiler() {
+    if !fs::read_to_string("/etc/os-release")
+        .unwrap()
+        .contains("ID=debian")
+    {
+        println!("skipped: this is not Debian");
+        return;
+    }
+    let tree = Tree::new();
+    let path = mainframe(&tree);
+    tree.fake("dpkg-query", "#!/bin/sh\nexit 1\n");
+    tree.fake("apt-get", "#!/bin/sh\nexit 1\n");
+    tree.fake("sudo", "#!/bin/sh\nexec \"$@\"\n");
+    let wanted = |path: &str| -> Vec<String> {
+        let mut setup = tree.command("bash");
+        let output = setup.arg("scripts/setup.sh").env("PATH", path).output();
+        let said = said(&output.unwrap());
+        let list = said.split_once("apt-get could not install: ");
+        let (_, list) = list.unwrap_or_else(|| panic!("{said}"));
+        list.split_whitespace().map(str::to_owned).collect()
+    };
+    let here = wanted(&path);
+    fs::remove_file(tree.path("bin/uname")).unwrap();
+    let elsewhere = wanted(&path);
+    let cross = ["gcc-s390x-linux-gnu", "libc6-dev-s390x-cross"].map(str::to_owned);
+    if cfg!(not(target_arch = "s390x")) {
+        let rest: Vec<String> = elsewhere
+            .into_iter()
+            .filter(|p| !cross.contains(p))
+            .collect();
+        assert_eq!(here.len(), rest.len());
+    }
+    assert!(!here.iter().any(|p| cross.contains(p)), "{here:?}");
+    for package in ["gcc", "libc6-dev", "libclang-19-dev"] {
+        assert!(here.iter().any(|p| p == package), "{here:?}");
+    }
+}
+
+#[test]
+fn a_module_is_built_for_a_running_kernel_that_has_rust() {
+    let tree = Tree::new();
+    let build = tree.path("build");
+    fs::create_dir(&build).unwrap();
+    let run = |script: &str| {
+        let mut command = tree.command("bash");
+        command.args(script.split(' ')).env("KERNEL_BUILD", &build);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        said(&output)
+    };
+    let link = tree.path("target/kernels/running");
+    let module = tree.path("target/hostdrv/running");
+    fs::create_dir_all(&module).unwrap();
+    for config in [None, Some("# CONFIG_RUST is not set\n")] {
+        if let Some(text) = config {
+            fs::write(build.join(".config"), text).unwrap();
+        }
+        let said = run("scripts/running-kernel.sh");
+        assert!(said.contains("no kernel with Rust in"), "{said}");
+        assert!(!link.exists());
+        let said = run("scripts/module.sh running");
+        assert!(said.contains("no module for the running kernel"), "{said}");
+        // also not an older one
+        assert!(!module.exists());
+    }
+    fs::write(build.join(".config"), "CONFIG_RUST=y\n").unwrap();
+    run("scripts/running-kernel.sh");
+    assert_eq!(
+        fs::canonicalize(&link).unwrap(),
+        fs::canonicalize(&build).unwrap()
+    );
+    fs::remove_file(build.join(".config")).unwrap();
+    run("scripts/running-kernel.sh");
+    assert!(!link.exists());
+}
+
 #[test]
 fn two_builds_at_once_take_turns() {
     let tree = Tree::new();
