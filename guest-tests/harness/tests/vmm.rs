@@ -225,6 +225,199 @@ fn a_device_comes_and_goes_by_either_backend() {
     machine.shutdown().unwrap();
 }
 
+/// What apvmm's event log says why the guest was told of changes, and when.
+fn notifications(machine: &Machine) -> Vec<(String, u64)> {
+    let log = machine.shell("cat /tmp/events", SHORT).unwrap().stdout;
+    // the last line may not be whole yet
+    let lines = log.lines().filter_map(|l| serde_json::from_str(l).ok());
+    let told = lines.filter(|l: &serde_json::Value| l["event"] == "notify");
+    told.map(|l| {
+        (
+            l["reason"].as_str().unwrap().to_owned(),
+            l["ns"].as_u64().unwrap(),
+        )
+    })
+    .collect()
+}
+
+/// Waits until the guest has been told of this many last changes once more.
+fn trailing(machine: &Machine, count: usize) -> Vec<(String, u64)> {
+    let line =
+        format!("until [ $(grep -c trailing /tmp/events) = {count} ]; do usleep 50000; done");
+    assert_eq!(machine.shell(&line, SHORT).unwrap().exit, Exit::Status(0));
+    notifications(machine)
+}
+
+/// A guest that was busy when it was told is told once more, after the last of
+/// several changes; all that happens is in the log of a machine that a file
+/// describes.
+#[test]
+fn a_described_machine_is_told_of_the_last_change_once_more() {
+    const PAUSE_NS: u64 = 2_000_000_000;
+    let machine = boot("vmm-described", true);
+    let mdev = mdev(&machine);
+    let description = json!({
+        "kernel": "/mnt/host/probe", "cmdline": "crypto=off wait-events=100 exit-after=200",
+        "memory": {"size": "64M"}, "ap": {"sysfsdev": mdev.path()}, "events": "/tmp/events",
+    });
+    let file = description.to_string();
+    machine
+        .write_file("/tmp/vm.json", 0o644, file.as_bytes())
+        .unwrap();
+    let mut vm = Vm::start(&machine, "described", &[], &["--machine", "/tmp/vm.json"]);
+    vm.until("\"apm\":\"0x0400", 1, SHORT).unwrap();
+    vm.ask("ap.notify").unwrap().unwrap();
+    let told = trailing(&machine, 1);
+    let [(first, begin), (last, end)] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!((first.as_str(), last.as_str()), ("user", "trailing"));
+    assert!(end - begin >= PAUSE_NS, "{told:?}");
+    for on in [false, true] {
+        mdev.change(on, Resource::Domain, 0x47).unwrap();
+    }
+    let told = trailing(&machine, 2);
+    let reasons: Vec<&str> = told[2..].iter().map(|(r, _)| r.as_str()).collect();
+    let (last, changes) = reasons.split_last().unwrap();
+    assert_eq!(*last, "trailing");
+    assert!(
+        !changes.is_empty() && changes.iter().all(|r| *r == "cfg-chg"),
+        "{reasons:?}"
+    );
+    // the guest took each of them
+    let metrics = vm.ask("metrics").unwrap().unwrap();
+    assert!(
+        metrics["resets"] == 0 && metrics["exits"].is_object(),
+        "{metrics}"
+    );
+    vm.signal(15);
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(0), "{output}");
+    let log = machine.shell("cat /tmp/events", SHORT).unwrap().stdout;
+    let events = [
+        "start",
+        "built",
+        "ap-attached",
+        "first-run",
+        "sei-read",
+        "exit",
+    ];
+    for event in events.map(|e| format!("\"event\":\"{e}\"")) {
+        assert!(log.contains(&event), "{event}: {log}");
+    }
+    mdev.remove().unwrap();
+    machine.shutdown().unwrap();
+}
+
+/// What is wrong with a machine, a guest's own verdict, and no panic.
+#[test]
+fn a_bad_machine_and_a_bad_guest_are_told_by_the_status() {
+    let machine = boot("vmm-status", false);
+    let make = "cd /tmp; head -c 4000 /mnt/host/probe >short; head -c 70000 /mnt/host/guest-kernel >half; \
+                : >empty; dd if=/dev/null of=large bs=1M seek=100 2>/dev/null; \
+                echo '{\"kernel\": \"/mnt/host/probe\",\n \"cpu\": 2}' >typo.json";
+    assert_eq!(machine.shell(make, SHORT).unwrap().exit, Exit::Status(0));
+    let linux = "/mnt/host/guest-kernel";
+    for (options, status, words) in [
+        (&["--kernel", "/tmp/short"][..], 1, "cannot load the guest"),
+        (
+            &["--kernel", "/tmp/empty"],
+            1,
+            "the kernel image is too short",
+        ),
+        (&["--kernel", "/tmp/none"], 1, "cannot open /tmp/none"),
+        (
+            &[
+                "--kernel",
+                linux,
+                "--initrd",
+                "/tmp/large",
+                "--memory",
+                "64M",
+            ],
+            1,
+            "the RAM disk needs guest storage up to",
+        ),
+        (
+            &["--kernel", linux, "--memory", "63M"],
+            1,
+            "memory size 63M",
+        ),
+        (
+            &["--kernel", linux, "--cpus", "9"],
+            1,
+            "9 CPUs: a machine has 1 to 8",
+        ),
+        (&["--machine", "/tmp/typo.json"], 1, "unknown field `cpu`"),
+        (
+            &["--kernel", "/mnt/host/probe", "--ap", "sysfsdev=/sys/none"],
+            2,
+            "this host cannot give a guest AP instructions",
+        ),
+        (
+            &["--kernel", "/mnt/host/probe", "--cmdline", "no=option"],
+            64 + 62,
+            "bad option",
+        ),
+    ] {
+        let vm = Vm::start(&machine, "status", &[], options);
+        let (exit, output) = vm.end(SHORT).unwrap();
+        assert_eq!(exit, Exit::Status(status), "{options:?}: {output}");
+        assert!(
+            output.to_lowercase().contains(&words.to_lowercase()),
+            "{options:?}: {output}"
+        );
+        assert!(!output.contains("panicked"), "{output}");
+    }
+    // half an image is loaded; what becomes of it is a guest's crash
+    let vm = Vm::start(&machine, "status", &[], &["--kernel", "/tmp/half"]);
+    let (exit, output) = vm.end(SHORT).unwrap();
+    assert_eq!(exit, Exit::Status(3), "{output}");
+    machine.shutdown().unwrap();
+}
+
+/// What a Linux guest's init tells of its AP bus, at the start and as it changes.
+#[test]
+fn the_linux_probe_tells_what_its_bus_has() {
+    let machine = boot("vmm-linux-probe", true);
+    let mdev = mdev(&machine);
+    let ap = format!("sysfsdev={}", mdev.path());
+    let own = ["--ap", &ap, "--cmdline", "quiet loglevel=3 commands=on"];
+    let mut vm = Vm::start(&machine, "linux-probe", &[], &[&LINUX[..], &own].concat());
+    vm.until("\"op\":\"ready\"", 1, LIMIT).unwrap();
+    mdev.change(false, Resource::Domain, 0x47).unwrap();
+    let gone = "\"op\":\"uevent\",\"action\":\"remove\",\"path\":\"/devices/ap/card05/05.0047\"";
+    vm.until(gone, 1, SHORT).unwrap();
+    vm.until("\"why\":\"event\"", 1, SHORT).unwrap();
+    let output = vm.output().to_owned();
+    let lines: Vec<&str> = output.lines().map(str::trim).collect();
+    for line in [
+        "KTAP version 1",
+        "1..4",
+        "ok 1 bus",
+        "ok 2 devices",
+        "ok 3 z90crypt",
+        "ok 4 rsa",
+    ] {
+        assert!(lines.contains(&line), "{line}: {output}");
+    }
+    let objects = lines.iter().filter_map(|l| serde_json::from_str(l).ok());
+    let objects: Vec<serde_json::Value> = objects.filter(serde_json::Value::is_object).collect();
+    assert!(
+        objects.iter().all(|o| o["ns"].as_u64() > Some(0)),
+        "{output}"
+    );
+    let first = objects.iter().find(|o| o["op"] == "QCI").unwrap();
+    assert!(!first["features"].as_str().unwrap().is_empty(), "{output}");
+    let summary = objects.iter().find(|o| o["op"] == "summary").unwrap();
+    assert_eq!(summary["summary"], json!({"tests": 4, "failures": 0}));
+    vm.ask("quiesce").unwrap().unwrap();
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(0), "{output}");
+    mdev.remove().unwrap();
+    machine.shutdown().unwrap();
+}
+
 /// The mapping that is a guest's storage, as L1 tells it: its range and what
 /// follows until the next. It may have a MiB more, to be aligned in.
 fn storage(machine: &Machine, mib: u32) -> (u64, String) {

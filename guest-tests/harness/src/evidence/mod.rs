@@ -285,4 +285,24 @@ mod tests {
         }
         assert!(count > 20, "only {count} tests are named");
     }
+
+    #[test]
+    fn the_tests_that_promises_name_exist() {
+        let text = fs::read_to_string(project_root().join("docs/evidence/run-guest.md")).unwrap();
+        let quoted = text.split('`').skip(1).step_by(2);
+        let mut count = 0;
+        for (file, function) in quoted.filter_map(|q| q.rsplit_once("::")) {
+            let path = project_root().join(format!("guest-tests/harness/tests/{file}"));
+            let path = [path.with_extension("rs"), path.join("main.rs")];
+            let texts = path.map(|p| fs::read_to_string(p).unwrap_or_default());
+            let name = format!("fn {function}(");
+            let is_unit = file.starts_with("scenario");
+            assert!(
+                is_unit || texts.iter().any(|t| t.contains(&name)),
+                "{file}::{function} is named, and not there"
+            );
+            count += 1;
+        }
+        assert!(count > 30, "only {count} tests are named");
+    }
 }
