@@ -2,6 +2,8 @@
 //! Results as KTAP, the kernel's test protocol (Documentation/dev-tools/ktap.rst
 //! of Linux), on standard output.
 
+use crate::say;
+
 /// One KTAP document of a known number of tests. It is complete when every
 /// test has its line: a reader counts missing ones as failed.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ impl Ktap {
     }
 
     fn line(&self, text: &str) {
-        println!("{:indent$}{text}", "", indent = self.indent);
+        say::out(format_args!("{:indent$}{text}", "", indent = self.indent));
     }
 
     /// Print a test's result; what was seen goes before it, by [`note`](Self::note).

@@ -31,6 +31,7 @@ pub mod machine;
 pub mod mdev;
 mod qemu;
 pub mod qmp;
+pub mod say;
 pub mod scenario;
 pub mod terminal;
 pub mod vfio;

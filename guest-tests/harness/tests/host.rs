@@ -297,10 +297,31 @@ fn others_on_the_host_are_kept_out_or_let_be() {
     assert!(after.lines().any(|l| l == STRANGER), "{after}");
     let rest: Vec<&str> = after.lines().filter(|l| !stays(l)).collect();
     assert_eq!(rest, before.lines().collect::<Vec<_>>());
-    let line = format!("echo 1 >/sys/devices/vfio_ap/matrix/{STRANGER}/remove && rmmod vfio_ap");
-    let removed = shell(&machine, &line);
-    assert_eq!(removed.exit, Exit::Status(0), "{removed:?}");
-    assert_eq!(state(&machine), before);
+    let no_stranger = || {
+        let folder = format!("/sys/devices/vfio_ap/matrix/{STRANGER}");
+        let removed = shell(
+            &machine,
+            &format!("echo 1 >{folder}/remove && rmmod vfio_ap"),
+        );
+        assert_eq!(removed.exit, Exit::Status(0), "{removed:?}");
+        assert_eq!(state(&machine), before);
+    };
+    no_stranger();
+
+    // A terminal that is closed hears nothing any more; all is undone all the same.
+    let line = format!(
+        "rm -f /tmp/pipe /tmp/out; busybox mkfifo /tmp/pipe; cat /tmp/pipe >/tmp/out & reader=$!
+         APQNS={ADAPTER_07} SCENARIO=scenarios/slow.toml ./run-guest >/tmp/pipe 2>&1 & pid=$!
+         until grep -q 'ok 2 start guest g' /tmp/out; do usleep 50000; done
+         echo {STRANGER} >/sys/devices/vfio_ap/matrix/mdev_supported_types/vfio_ap-passthrough/create
+         kill $reader; wait $reader; kill -HUP $pid; wait $pid"
+    );
+    let output = run_guest(&machine, &line);
+    assert_eq!(output.exit, Exit::Status(128 + 1), "{output:?}");
+    let after = state(&machine);
+    let rest: Vec<&str> = after.lines().filter(|l| !stays(l)).collect();
+    assert_eq!(rest, before.lines().collect::<Vec<_>>());
+    no_stranger();
     machine.shutdown().unwrap();
 }
 

@@ -10,6 +10,7 @@ use harness::Error;
 use harness::bench::{self, Entry};
 use harness::config;
 use harness::host::{self, HostError};
+use harness::say;
 use harness::scenario::{Instead, Kind, Options, Report, Scenario, run};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -77,7 +78,7 @@ fn main() -> ExitCode {
     let scenarios = match scenarios(&cli.scenario, &instead(&cli)) {
         Ok(scenarios) => scenarios,
         Err(e) => {
-            eprintln!("run-guest: {e:#}");
+            say::err(format_args!("run-guest: {e:#}"));
             return ExitCode::from(UNREADABLE);
         }
     };
@@ -85,7 +86,7 @@ fn main() -> ExitCode {
         return on_host(&cli, &scenarios);
     }
     if cli.apqns.as_ref().is_some_and(|q| !q.is_empty()) || cli.restore {
-        eprintln!("run-guest: APQNS and --restore are for mainframes; here L1 is emulated");
+        say::err("run-guest: APQNS and --restore are for mainframes; here L1 is emulated");
         return ExitCode::from(UNREADABLE);
     }
     let result = match cli.bench {
@@ -96,7 +97,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(e) => {
-            println!("# FAIL: {e:#}");
+            say::out(format_args!("# FAIL: {e:#}"));
             ExitCode::FAILURE
         }
     }
@@ -144,11 +145,11 @@ fn on_host(cli: &Cli, scenarios: &[Scenario]) -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(HostError::Refused(words)) => {
-            eprintln!("{words}\nrun-guest: nothing was changed");
+            say::err(format_args!("{words}\nrun-guest: nothing was changed"));
             ExitCode::from(UNREADABLE)
         }
         Err(e) => {
-            println!("# FAIL: {e}");
+            say::out(format_args!("# FAIL: {e}"));
             match e {
                 HostError::Machine(Error::Interrupted(signal)) => {
                     ExitCode::from(128 + u8::try_from(signal).unwrap_or_default())
@@ -171,9 +172,9 @@ fn with_queues(cli: &Cli, scenarios: &[Scenario]) -> Result<bool, HostError> {
     }
     let queues = host::queues(cli.apqns.as_deref().unwrap_or_default())?;
     if queues.is_empty() {
-        println!("Name the queues that guests may have, with APQNS=05.0004,...:");
+        say::out("Name the queues that guests may have, with APQNS=05.0004,...:");
         for line in host::candidates()? {
-            println!("{line}");
+            say::out(line);
         }
         return refused("no queues were named");
     }
@@ -217,7 +218,10 @@ fn verdict(report: &Report, path: &Path) -> Result<bool> {
         .with_context(|| path.display().to_string())?;
     let verdict = if report.passed { "PASS" } else { "FAIL" };
     let steps: usize = report.scenarios.iter().map(|s| s.steps.len()).sum();
-    println!("# {verdict}: {steps} steps; report: {}", path.display());
+    say::out(format_args!(
+        "# {verdict}: {steps} steps; report: {}",
+        path.display()
+    ));
     Ok(report.passed)
 }
 
@@ -238,7 +242,9 @@ fn bench(cli: &Cli, scenarios: &[Scenario], rounds: usize) -> Result<bool> {
     }
     let [(ours, spread), (peer, _)] = times.each_ref().map(|t| bench::median_and_spread(t));
     let ratio = ours / peer;
-    println!("host write to guest's QCI: Rust {ours} ms, C {peer} ms, ratio {ratio:.2}");
+    say::out(format_args!(
+        "host write to guest's QCI: Rust {ours} ms, C {peer} ms, ratio {ratio:.2}"
+    ));
     bench::record(Entry {
         group: "hot-plug".into(),
         name: "host write to the guest's QCI, Rust driver over C".into(),

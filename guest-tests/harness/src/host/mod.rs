@@ -16,6 +16,7 @@ mod survey;
 use crate::config::Folders;
 use crate::error::Error;
 use crate::machine::Machine;
+use crate::say;
 use crate::scenario::{Given, Options, Report, Scenario, run_here};
 use ap_arch::{Apm, Apqn};
 use driver::{Chosen, Driver};
@@ -123,7 +124,7 @@ pub fn run(
     let plan = Plan::new(&before, named).map_err(|reasons| refused(reasons.join("\n")))?;
     let chosen = Chosen::new(&home.join("modules"), options.rust);
     let chosen = chosen.map_err(|e| refused(format!("the running kernel: {e}")))?;
-    let note = |words: &str| println!("# {words}");
+    let note = |words: &str| say::out(format_args!("# {words}"));
     if let Some(words) = &chosen.words {
         note(words);
     }

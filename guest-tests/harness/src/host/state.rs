@@ -5,6 +5,7 @@
 use super::plan::{Saved, Write};
 use super::survey::Survey;
 use super::{HostError, driver, refused};
+use crate::say;
 use ap_arch::Apqn;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -103,7 +104,7 @@ impl Drop for Guard {
         if let Some(saved) = self.saved.take()
             && let Err(words) = back(&saved)
         {
-            eprintln!("run-guest: {words}");
+            say::err(format_args!("run-guest: {words}"));
         }
     }
 }
@@ -193,10 +194,10 @@ fn back(saved: &Saved) -> Result<(), String> {
     if saved.module && !others.is_empty() {
         // Without the module they would be gone.
         let names: Vec<String> = others.into_keys().collect();
-        eprintln!(
-            "run-guest: vfio_ap stays loaded, as there is {}",
-            names.join(", ")
-        );
+        let names = names.join(", ");
+        say::err(format_args!(
+            "run-guest: vfio_ap stays loaded, as there is {names}"
+        ));
     } else if saved.module {
         while let Err(words) = driver::unload() {
             if Instant::now() > end {

@@ -14,6 +14,7 @@ use super::grammar::Expect;
 use super::world::{GuestState, World};
 use crate::error::Error;
 use crate::machine::{Machine, Output};
+use crate::say;
 use ap_probe::command::{Command as Ask, Request as Question};
 use l1_protocol::{Command, Event, Exit, Id, Request, Stream};
 use serde::Deserialize;
@@ -384,7 +385,7 @@ impl<'a> Stage<'a> {
 
     fn tell(&self, who: &str, what: &str) {
         if self.verbose {
-            println!("#     {who}: {what}");
+            say::out(format_args!("#     {who}: {what}"));
         }
     }
 }
