@@ -2,7 +2,7 @@
 //! Everything unsafe: instructions, the start-up code's routines, and the
 //! storage that is given out once.
 
-use crate::sd::StateDescription;
+use crate::sd::{CPUSTAT_STOP_INT, CPUSTAT_ZARCH, StateDescription};
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -310,6 +310,48 @@ static OFF: Psw = Psw {
     mask: 0x0002_0001_8000_0000,
     address: 0xfff,
 };
+
+static HALT: Psw = Psw {
+    mask: 0x0002_0001_8000_0000,
+    address: 0x2b,
+};
+
+/// How to make a request: by an atomic operation, or by plain stores of a byte,
+/// of a byte and its old value, of a word, of a doubleword, and of one operand
+/// in storage.
+pub const WAYS: u32 = 6;
+
+/// Makes a stop request in the state description at `sd`, where `cpuflags` is
+/// else as it was for a new guest, in one of [`WAYS`].
+pub fn stop_request(sd: usize, way: u32) {
+    let flags: u32 = CPUSTAT_ZARCH | CPUSTAT_STOP_INT;
+    // SAFETY: as in `request`; the guest's prefix, in the doubleword, is 0.
+    unsafe {
+        match way {
+            0 => request(sd, CPUSTAT_STOP_INT),
+            1 => asm!("mvi 0({0}),4", in(reg_addr) sd, options(nostack)),
+            2 => asm!("oi 0({0}),4", in(reg_addr) sd, options(nostack)),
+            3 => asm!("st {1},0({0})", in(reg_addr) sd, in(reg) flags, options(nostack)),
+            4 => {
+                let both = u64::from(flags) << 32;
+                asm!("stg {1},0({0})", in(reg_addr) sd, in(reg) both, options(nostack));
+            }
+            _ => {
+                let from = &raw const flags;
+                asm!("mvc 0(4,{0}),0({1})", in(reg_addr) sd, in(reg_addr) from, options(nostack));
+            }
+        }
+    }
+}
+
+/// Makes a stop request and is done: this CPU waits for good.
+pub fn stop_request_and_halt(sd: usize) -> ! {
+    // SAFETY: as in `request`; nothing of this CPU runs until it is started anew.
+    unsafe {
+        asm!("mvi 0({0}),4", "lpswe 0({1})",
+             in(reg_addr) sd, in(reg_addr) &raw const HALT, options(noreturn));
+    }
+}
 
 /// Sets bits of `cpuflags` of the state description at `sd`.
 pub fn request(sd: usize, bits: u32) {

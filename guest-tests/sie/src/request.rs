@@ -2,6 +2,7 @@
 //! Interception requests, timers, and the host's own interruptions.
 
 use crate::Test;
+use crate::fuzz::Rng;
 use crate::guest::{CODE, Guest, HANDLER, PSW_EXT, PSW_IO, PSW_MASK, PSW_WAIT};
 use crate::insn;
 use crate::report::{Failure, expect};
@@ -18,6 +19,8 @@ pub const TESTS: &[Test] = &[
     ("epoch", epoch),
     ("host_interruption", host_interruption),
     ("request_from_other_cpu", request_from_other_cpu),
+    ("requests_race_with_entry", requests_race_with_entry),
+    ("request_before_halt", request_before_halt),
     ("orders_while_tables_change", orders_while_tables_change),
     ("stop_while_guest_runs", stop_while_guest_runs),
 ];
@@ -147,6 +150,43 @@ fn request_from_other_cpu(guest: &mut Guest) -> Result<(), Failure> {
     guest.run_to(0x28)?;
     let at = guest.sd().psw_addr;
     expect("PSW in the loop", at == CODE || at == CODE + 4, true)
+}
+
+/// A request at any time around the entry is noticed, however it is stored.
+fn requests_race_with_entry(guest: &mut Guest) -> Result<(), Failure> {
+    let mut rng = Rng::new(1);
+    // CPUs may have to wait for each other's turn
+    let end = insn::tod() + 500 * MILLISECOND;
+    guest.put_code(CODE, &LOOP);
+    expect(
+        "SIGP restart",
+        second::stop_requests(guest.sd_address()),
+        0u8,
+    )?;
+    for round in 1..=20_000 {
+        guest.sd().cpuflags = CPUSTAT_ZARCH;
+        guest.sd().psw_addr = CODE;
+        second::next_stop_request(round);
+        second::dawdle(&mut rng);
+        guest.run_to(0x28)?;
+        if insn::tod() > end {
+            break;
+        }
+    }
+    expect("SIGP stop", second::stop(), true)
+}
+
+/// A request is noticed even if nothing else is done behind it.
+fn request_before_halt(guest: &mut Guest) -> Result<(), Failure> {
+    guest.put_code(CODE, &LOOP);
+    for _ in 0..20 {
+        guest.sd().cpuflags = CPUSTAT_ZARCH;
+        let started = second::stop_request_and_halt(guest.sd_address());
+        expect("SIGP restart", started, 0u8)?;
+        guest.sd().psw_addr = CODE;
+        guest.run_to(0x28)?;
+    }
+    Ok(())
 }
 
 fn orders_while_tables_change(guest: &mut Guest) -> Result<(), Failure> {

@@ -27,6 +27,8 @@ const REQUEST: u32 = 0;
 const INVALIDATE: u32 = 1;
 const RACE: u32 = 2;
 const GUEST: u32 = 3;
+const STOP_REQUESTS: u32 = 4;
+const HALT: u32 = 5;
 
 /// While the second CPU runs a guest.
 pub const RUNNING: usize = usize::MAX;
@@ -39,6 +41,9 @@ static ORIGIN: AtomicUsize = AtomicUsize::new(0);
 static GO: AtomicU32 = AtomicU32::new(0);
 static BUSY_RACING: AtomicU32 = AtomicU32::new(0);
 
+/// See [`next_stop_request`].
+static ROUND: AtomicU32 = AtomicU32::new(0);
+
 /// Lets it set `bits` in `cpuflags` of a state description once, after a
 /// delay in units of 4,096 TOD units, that is microseconds.
 pub fn request(sd: u64, delay: u32, bits: u32) -> u8 {
@@ -46,6 +51,27 @@ pub fn request(sd: u64, delay: u32, bits: u32) -> u8 {
     DELAY.store(delay, Ordering::Release);
     BITS.store(bits, Ordering::Release);
     WORK.store(REQUEST, Ordering::Release);
+    sigp(RESTART)
+}
+
+/// Lets it make a stop request for each [`next_stop_request`], until it is
+/// stopped.
+pub fn stop_requests(sd: u64) -> u8 {
+    ROUND.store(0, Ordering::Release);
+    ADDRESS.store(sd as usize, Ordering::Release);
+    WORK.store(STOP_REQUESTS, Ordering::Release);
+    sigp(RESTART)
+}
+
+/// Has it make a stop request some time after this. `round` counts from 1.
+pub fn next_stop_request(round: u32) {
+    ROUND.store(round, Ordering::Release);
+}
+
+/// Lets it make a stop request, which is the last that it does.
+pub fn stop_request_and_halt(sd: u64) -> u8 {
+    ADDRESS.store(sd as usize, Ordering::Release);
+    WORK.store(HALT, Ordering::Release);
     sigp(RESTART)
 }
 
@@ -128,6 +154,8 @@ extern "C" fn second_main() {
             }
         },
         RACE => run_race(address),
+        STOP_REQUESTS => make_stop_requests(address),
+        HALT => insn::stop_request_and_halt(address),
         GUEST => ENDED.store(insn::run_at(address) as usize, Ordering::Release),
         _ => {
             let end = insn::tod() + (u64::from(DELAY.load(Ordering::Acquire)) << 12);
@@ -140,6 +168,22 @@ extern "C" fn second_main() {
 /// Words of the state description that are read at entry, apart from those
 /// that judging the end of SIE depends on.
 const WORDS: [usize; 7] = [0x04, 0x6c, 0xa4, 0xac, 0xfc, 0x1a0, 0x108];
+
+/// For some time that two CPUs spend differently.
+pub fn dawdle(rng: &mut Rng) {
+    for n in 0..rng.below(2000) {
+        core::hint::black_box(n);
+    }
+}
+
+fn make_stop_requests(sd: usize) {
+    let mut rng = Rng::new(2);
+    for round in 1.. {
+        while ROUND.load(Ordering::Acquire) != round {}
+        dawdle(&mut rng);
+        insn::stop_request(sd, round % insn::WAYS);
+    }
+}
 
 fn run_race(sd: usize) {
     let mut rng = Rng::new(u64::from(BITS.load(Ordering::Acquire)));

@@ -72,6 +72,8 @@ static bool ipte_lock(CPUS390XState *env)
         return false;
     }
     env->sie.ipte_lock = k;
+    /* if the instruction is translated again, s390_sie_poll() lets it go */
+    env->sie.look = true;
     return true;
 }
 
@@ -177,16 +179,23 @@ void s390_sie_mvpg_fault(CPUS390XState *env, int excp, uint64_t dst,
  */
 
 /*
- * Called before each lookup of a translation block while a guest runs, when
- * its state is exact and no EXECUTE is under way.
+ * Called before the lookup of a translation block while a guest runs and there
+ * may be a reason to leave it, when its state is exact and no EXECUTE is under
+ * way.
  */
 void s390_sie_poll(CPUS390XState *env)
 {
     S390SIEState *sie = &env->sie;
     const uint8_t enabled = SIE_CPUF0_STOP_INT |
         ((env->psw.mask >> 56) & (SIE_CPUF0_IO_INT | SIE_CPUF0_EXT_INT));
-    const uint8_t requests = qatomic_read(&sie->sd->cpuflags[0]) & enabled;
+    const uint8_t all = qatomic_read(&sie->sd->cpuflags[0]) & SIE_CPUF0_REQUESTS;
+    const uint8_t requests = all & enabled;
     uint8_t code = SIE_ICPT_NONE;
+
+    if (all || qatomic_read(&sie->timer_due)) {
+        /* the guest may enable it any time */
+        qatomic_set(&sie->look, true);
+    }
 
     /* left over if the instruction is being translated again */
     s390_sie_ipte_unlock(env);

@@ -43,9 +43,12 @@ typedef struct S390SIEStats {
  */
 typedef struct S390SIEState {
     bool active;
+    bool look;              /* call s390_sie_look() before the next lookup */
     uint8_t ilen;           /* length of the SIE instruction */
     struct S390SIEDescr *sd;/* mapped state description, NULL if !active */
     uint64_t sd_addr;       /* its absolute address */
+    uint64_t runs;          /* for other CPUs: its RAM address, see sie-request.c */
+    uint64_t stored;        /* state description that this CPU stores into */
 
     struct {
         uint64_t mask, addr;    /* PSW, at the SIE instruction */

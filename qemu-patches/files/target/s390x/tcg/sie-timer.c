@@ -39,6 +39,8 @@ static void guest_timer_expired(void *opaque)
     qatomic_set(&cpu->env.sie.timer_armed, INT64_MAX);
     smp_wmb();
     qatomic_set(&cpu->env.sie.timer_due, true);
+    smp_wmb();
+    qatomic_set(&cpu->env.sie.look, true);
     cpu_exit(CPU(cpu));
 }
 
@@ -110,7 +112,12 @@ void s390_sie_timer_update(CPUS390XState *env)
     S390SIEState *sie = &env->sie;
     const int64_t deadline = next_deadline(env);
 
-    qatomic_set(&sie->timer_due, s390_sie_timer_pending(env) != 0);
+    const bool due = s390_sie_timer_pending(env) != 0;
+
+    qatomic_set(&sie->timer_due, due);
+    if (due) {
+        qatomic_set(&sie->look, true);
+    }
     smp_mb();
     if (deadline < qatomic_read(&sie->timer_armed)) {
         qatomic_set(&sie->timer_armed, deadline);

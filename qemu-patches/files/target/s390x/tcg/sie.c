@@ -125,6 +125,7 @@ static void store_guest(CPUS390XState *env)
 
 static void unmap_sd(S390SIEState *sie)
 {
+    qatomic_set(&sie->runs, 0);
     cpu_physical_memory_unmap(sie->sd, sizeof(*sie->sd), true,
                               sizeof(*sie->sd));
     sie->sd = NULL;
@@ -231,9 +232,16 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr)
     cpu_restore_state(cs, GETPC());
 
     map_sd(env, addr);
+    if (!s390_sie_announce(env)) {
+        /* once more, after what keeps this CPU from going on now */
+        unmap_sd(sie);
+        env->ex_value = 0;
+        cpu_loop_exit_noexc(cs);
+    }
     /*
-     * The host announces the entry in storage, then looks for requests by
-     * other CPUs; they make a request, then look for the announcement.
+     * The host announces the entry in storage, and this CPU by sie->runs, then
+     * both look for requests by other CPUs; they make a request, then look for
+     * the announcements.
      */
     smp_mb();
     sie->ilen = env->int_pgm_ilen;
@@ -246,6 +254,7 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr)
 
     s390_sie_timer_init(env);
     sie->active = true;
+    sie->look = true;
     sie->in_pgm = false;
     sie->stats.entries++;
     load_guest(env);

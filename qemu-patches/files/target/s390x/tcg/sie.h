@@ -47,19 +47,13 @@ void s390_sie_drop(CPUS390XState *env);
 /* sie-check.c: is this state description acceptable? */
 uint16_t s390_sie_validity(CPUS390XState *env);
 
+/* sie-request.c: noticing requests of other CPUs */
+bool s390_sie_announce(CPUS390XState *env);
+void s390_sie_tell(CPUState *cs);
+void s390_sie_look(CPUS390XState *env);
+
 /* sie-intercept.c: why a guest is left */
 void s390_sie_poll(CPUS390XState *env);
-
-/* Whether s390_sie_poll() would find something to do, maybe */
-static inline bool s390_sie_must_poll(const CPUS390XState *env)
-{
-    const S390SIEState *sie = &env->sie;
-
-    return (qatomic_read(&sie->sd->cpuflags[0]) & SIE_CPUF0_REQUESTS) ||
-           qatomic_read(&sie->timer_due) || sie->ipte_lock ||
-           (env->psw.mask & PSW_MASK_WAIT);
-}
-
 void s390_sie_do_interrupt(CPUS390XState *env);
 bool s390_sie_pgm_intercept(CPUS390XState *env, int ilen, bool tec);
 G_NORETURN void s390_sie_host_fault(CPUS390XState *env, int excp, uint64_t tec,
