@@ -22,6 +22,8 @@ DIST_STEPS := $(SETUP) $(LINUX_STEPS) kernel=scripts/kernel.sh\ release module=s
 	$(PROGRAM_STEPS) dist=scripts/dist.sh
 HOST_STEPS := $(SETUP) $(LINUX_STEPS) kernel=scripts/running-kernel.sh module=scripts/module.sh\ running \
 	$(PROGRAM_STEPS) dist=scripts/dist.sh\ running
+# A host's kernel without Rust, on which run-guest has the C driver.
+NORUST_STEPS := kernel-norust=scripts/norust-kernel.sh initramfs-norust=scripts/initramfs.sh\ norust
 # A driver with a defect, which a test must notice.
 DEFECT_STEP := module-defect=scripts/module.sh\ release\ vfio_ap_never_publishes
 # What the nightly tests and the benchmarks run in Debian's s390x userland.
@@ -31,7 +33,7 @@ NEWEST_STEP := l1-root-sid=env\ SUITE=sid\ scripts/l1-root.sh\ qemu-system-s390x
 # Debian's kernels with their modules, for guests of run-guest.
 KERNELS_STEP := guest-kernels=scripts/guest-kernels.sh
 
-.PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug l1-debian \
+.PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug l1-debian l1-norust \
 	l1-shell l1-run l1-root run-guest demo dist-s390x test check bench nightly kvm-selftests clean
 
 help: ## this list
@@ -71,7 +73,7 @@ bench: ## measured figures, side by side, into target/bench.json
 
 nightly: ## test, and what needs more: all on the debug kernel, Debian's kernel and tools, KVM selftests
 	@$(STEPS) $(ALL_STEPS) dist=scripts/dist.sh $(DEBUG_STEPS) $(DEFECT_STEP) kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP) $(NEWEST_STEP) \
-	  $(KERNELS_STEP)
+	  $(KERNELS_STEP) $(NORUST_STEPS)
 	@NIGHTLY=1 scripts/test.sh
 	@scripts/loom.sh
 	@scripts/mutants.sh
@@ -117,6 +119,9 @@ l1-debug: ## the same with the debug kernel
 
 l1-debian: ## the same with Debian's own kernel instead of ours
 	@$(STEPS) $(L1_STEPS) kernel-debian=scripts/debian-kernel.sh
+
+l1-norust: ## the same with a kernel that has no Rust
+	@$(STEPS) $(L1_STEPS) $(NORUST_STEPS)
 
 l1-shell: ## a shell in L1
 	@./l1 shell

@@ -23,6 +23,8 @@ pub enum Flavour {
     Debug,
     /// Debian's own, as Debian built it.
     Debian,
+    /// Without Rust, but with the C driver.
+    Norust,
 }
 
 impl Flavour {
@@ -31,6 +33,7 @@ impl Flavour {
             Flavour::Release => "release",
             Flavour::Debug => "debug",
             Flavour::Debian => "debian",
+            Flavour::Norust => "norust",
         }
     }
 }
@@ -169,6 +172,7 @@ impl Config {
             Flavour::Release => ("release/arch/s390/boot/bzImage", "make kernel"),
             Flavour::Debug => ("debug/arch/s390/boot/bzImage", "make kernel-debug"),
             Flavour::Debian => ("debian/vmlinuz", "make l1-debian"),
+            Flavour::Norust => ("norust/arch/s390/boot/bzImage", "make l1-norust"),
         };
         let path = project_root().join("target/kernels").join(path);
         built("the L1 kernel", path, make)

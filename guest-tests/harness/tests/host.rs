@@ -400,6 +400,33 @@ fn where_masks_are_in_use_they_serve() {
 }
 
 #[test]
+#[ignore = "nightly: needs a kernel of its own, `make l1-norust`"]
+fn a_kernel_without_rust_has_the_c_driver() {
+    let machine = boot("norust", "twelve-by-sixteen", |config| {
+        config.flavour = Flavour::Norust;
+    });
+    let before = state(&machine);
+    let output = run_guest(&machine, "APQNS=05.0004 ./run-guest");
+    let text = &output.stdout;
+    assert_eq!(output.exit, Exit::Status(0), "{text}\n{}", output.stderr);
+    let release = machine.kernel.as_str();
+    assert!(release.ends_with("-norust"), "{release}");
+    let words = format!(
+        "# the running kernel, {release}, is built without Rust (CONFIG_RUST): \
+         the C driver (modprobe vfio_ap) is used"
+    );
+    assert!(text.contains(&words), "{text}");
+    let words = format!("# this host: Linux {release}, C driver");
+    assert!(text.contains(&words), "{text}");
+    assert!(
+        text.lines().any(|l| l.trim_end() == "ok 2 one queue"),
+        "{text}"
+    );
+    assert_eq!(state(&machine), before);
+    machine.shutdown().unwrap();
+}
+
+#[test]
 #[ignore = "nightly: needs Debian's stock kernel, `make l1-debian`"]
 fn a_kernel_with_neither_driver_is_left_alone() {
     let machine = boot("debian", "three-by-two", |config| {
