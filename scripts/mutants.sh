@@ -79,8 +79,9 @@ if [ "$("$MUTANTS" mutants --version 2>/dev/null)" != "cargo-mutants $VERSION" ]
   "$CARGO" install cargo-mutants --version "$VERSION" --locked --force --root "$TOOLS/mutants" --target-dir "$BUILD/mutants"
 fi
 
-# Most of the time is compiling: less is optimized than the tests would like.
-how=(--cargo-arg=--config=profile.dev.package.vfio-ap-logic.opt-level=1
+# Most of the time is compiling: nothing is optimized, although the tests would like it.
+how=(--cargo-arg=--config=profile.dev.package.vfio-ap-logic.opt-level=0
+  --cargo-arg=--config=profile.dev.debug=0
   --cargo-arg=--config=profile.dev.package.vfio-ap-logic.debug=0
   --minimum-test-timeout 120 --jobs "$JOBS")
 if "$CARGO" nextest --version >/dev/null 2>&1; then
