@@ -15,7 +15,7 @@ PRISTINE=$BUILD/qemu-$VERSION/pristine
 PATCHES=$ROOT/qemu-patches
 EDIT=$OUTPUT/qemu-edit
 series() { sed -e 's/#.*//' -e '/^\s*$/d' "$PATCHES/series"; }
-git_edit() { git -C "$EDIT" -c user.name="vfio-ap-rs" -c user.email="vfio-ap-rs@localhost" "$@"; }
+git_edit() { git -C "$EDIT" "$@"; }
 
 pristine() {
   [ -d "$PRISTINE" ] && return
@@ -49,6 +49,8 @@ edit() {
   mv "$EDIT.part" "$EDIT.wip"
   EDIT=$EDIT.wip
   git_edit init -q -b main
+  # the series has one author, whoever commits there
+  git_edit config user.name vfio-ap-rs && git_edit config user.email vfio-ap-rs@localhost
   git_edit add -Af && git_edit commit -qm "QEMU $VERSION" && git_edit tag pristine
   cp -a "$PATCHES/files/." "$EDIT/"
   git_edit add -Af && git_edit commit -qm "New files" && git_edit tag base
