@@ -82,7 +82,6 @@ fi
 # Most of the time is compiling: nothing is optimized, although the tests would like it.
 how=(--cargo-arg=--config=profile.dev.package.vfio-ap-logic.opt-level=0
   --cargo-arg=--config=profile.dev.debug=0
-  --cargo-arg=--config=profile.dev.package.vfio-ap-logic.debug=0
   --minimum-test-timeout 120 --jobs "$JOBS")
 if "$CARGO" nextest --version >/dev/null 2>&1; then
   how+=(--test-tool nextest)
