@@ -86,6 +86,14 @@ impl<'a> Vm<'a> {
         })
     }
 
+    /// Types on its guest's console.
+    pub fn write(&self, data: Vec<u8>) {
+        let id = self.id;
+        self.machine
+            .client()
+            .send(&l1_protocol::Request::Stdin { id, data });
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: i32) {
         let id = self.id;

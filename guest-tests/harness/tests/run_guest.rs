@@ -6,15 +6,17 @@ use harness::config::project_root;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// How the lines begin that only a verbose run has: who said what.
+const VERBOSE: &str = "\n#     ";
+
 fn run_guest(args: &[&str]) -> (Output, serde_json::Value) {
-    run_guest_with(None, args)
+    run_guest_with(&[], args)
 }
 
-/// With a module of one's own, if it is given.
-fn run_guest_with(module: Option<&Path>, args: &[&str]) -> (Output, serde_json::Value) {
+/// With variables of `make run-guest`.
+fn run_guest_with(variables: &[(&str, &str)], args: &[&str]) -> (Output, serde_json::Value) {
     let report = tempfile::NamedTempFile::new().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_run-guest"))
-        .envs(module.map(|file| ("MODULE", file)))
         .args(args)
         .arg("--report")
         .arg(report.path())
@@ -23,6 +25,7 @@ fn run_guest_with(module: Option<&Path>, args: &[&str]) -> (Output, serde_json::
         .env_remove("SCENARIO")
         .env_remove("TOPOLOGY")
         .env_remove("VERBOSE")
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     let text = std::fs::read(report.path()).unwrap_or_default();
@@ -34,6 +37,7 @@ fn passes(args: &[&str]) -> serde_json::Value {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
     assert_eq!(report["passed"], true, "{text}");
+    assert!(!text.contains(VERBOSE), "{text}");
     report
 }
 
@@ -268,12 +272,19 @@ fn a_driver_that_never_publishes_is_found_out() {
         "--scenario",
         &file,
     ];
-    let (output, _) = run_guest_with(Some(&module), &args);
+    let variables = [("MODULE", module.to_str().unwrap()), ("VERBOSE", "1")];
+    let (output, _) = run_guest_with(&variables, &args);
     let text = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("not ok 2 start guest g"), "{text}");
     assert!(text.contains("guest-sees g: seen   adapters []"), "{text}");
     assert!(text.contains("not ok 1 defect"), "{text}");
+    // all that happened is told: by the guest, and in the host's files
+    for (who, what) in [("g: ", "\"op\":\"QCI\""), ("/sys/", "/matrix: 05.0004")] {
+        let mut lines = text.lines();
+        let told = |line: &str| line.starts_with(&format!("{}{who}", VERBOSE.trim_start()));
+        assert!(lines.any(|l| told(l) && l.contains(what)), "{text}");
+    }
 }
 
 #[test]

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! apvmm in L1: several CPUs, resets, its control socket, its sandbox.
 
+mod cpus;
+mod events;
+mod pages;
+
 use harness::config::project_root;
 use harness::mdev::{Mdev, Resource, reserve_all};
 use harness::vm::Vm;
@@ -27,12 +31,19 @@ fn init(line: &str) -> String {
 }
 
 fn boot(name: &str, ap: bool) -> Machine {
-    let mut config = Config::new(name);
     if ap {
-        let topology = "guest-tests/topologies/twelve-by-sixteen.toml";
-        config.topology = Some(project_root().join(topology));
-        config.driver = Driver::C;
+        boot_with(name, "twelve-by-sixteen")
+    } else {
+        Machine::boot(&Config::new(name)).unwrap()
     }
+}
+
+/// With the AP configuration that a file describes.
+fn boot_with(name: &str, topology: &str) -> Machine {
+    let mut config = Config::new(name);
+    let file = format!("guest-tests/topologies/{topology}.toml");
+    config.topology = Some(project_root().join(file));
+    config.driver = Driver::C;
     Machine::boot(&config).unwrap()
 }
 
@@ -45,85 +56,6 @@ fn mdev(machine: &Machine) -> Mdev<'_> {
         mdev.change(true, Resource::Domain, number).unwrap();
     }
     mdev
-}
-
-/// Takes all CPUs but the first off and on again, and ends.
-fn cpus_come_and_go(name: &str, cpus: u32, rounds: u32) {
-    let machine = boot(name, false);
-    let count = "busybox grep -c ^processor /proc/cpuinfo";
-    let line = init(&format!(
-        "mount -t proc p /proc; mount -t sysfs s /sys; echo at first: $({count}); \
-         for round in $(busybox seq {rounds}); do for on in 0 1; do \
-         for cpu in $(busybox seq {last}); do echo $on >/sys/devices/system/cpu/cpu$cpu/online; done; \
-         done; done; echo at last: $({count}); poweroff -f",
-        last = cpus - 1,
-    ));
-    let cpus = cpus.to_string();
-    let options = [&LINUX[..], &["--cpus", &cpus, "--cmdline", &line]].concat();
-    let vm = Vm::start(&machine, "cpus", &[], &options);
-    let (exit, output) = vm.end(Duration::from_secs(280)).unwrap();
-    assert_eq!(exit, Exit::Status(0), "{output}");
-    for when in ["at first", "at last"] {
-        assert!(output.contains(&format!("\n{when}: {cpus}")), "{output}");
-    }
-    machine.shutdown().unwrap();
-}
-
-#[test]
-fn two_cpus_come_and_go() {
-    cpus_come_and_go("vmm-2-cpus", 2, 3);
-}
-
-#[test]
-#[ignore = "nightly: more of the same"]
-fn four_cpus_come_and_go() {
-    cpus_come_and_go("vmm-4-cpus", 4, 50);
-}
-
-#[test]
-#[ignore = "nightly: more of the same"]
-fn eight_cpus_come_and_go() {
-    cpus_come_and_go("vmm-8-cpus", 8, 20);
-}
-
-/// A bare-metal guest tells what SIGP's orders and the resets by DIAGNOSE 0x308
-/// do to its CPUs.
-#[test]
-fn orders_and_resets_do_to_cpus_what_they_should() {
-    let machine = boot("vmm-orders", false);
-    let options = [
-        "--kernel",
-        "/mnt/host/cpus",
-        "--memory",
-        "64M",
-        "--cpus",
-        "2",
-    ];
-    let vm = Vm::start(&machine, "orders", &[], &options);
-    let (exit, output) = vm.end(LIMIT).unwrap();
-    assert_eq!(exit, Exit::Status(0), "{output}");
-    assert!(!output.contains("not ok"), "{output}");
-    let last = output.lines().rfind(|line| line.starts_with("ok "));
-    assert_eq!(
-        last.map(str::trim),
-        Some("ok 16 load: the other CPU is stopped"),
-        "{output}"
-    );
-    machine.shutdown().unwrap();
-}
-
-/// A crash on one CPU of several ends the machine and is told as a crash.
-#[test]
-#[ignore = "nightly: a panic takes the other CPUs down in order, as above"]
-fn a_panic_with_two_cpus_is_a_crash() {
-    let machine = boot("vmm-panic", false);
-    let line =
-        init("mount -t proc p /proc; echo c >/proc/sysrq-trigger").replace("panic=-1", "panic=0");
-    let options = [&LINUX[..], &["--cpus", "2", "--cmdline", &line]].concat();
-    let vm = Vm::start(&machine, "panic", &[], &options);
-    let (exit, output) = vm.end(LIMIT).unwrap();
-    assert_eq!(exit, Exit::Status(3), "{output}");
-    machine.shutdown().unwrap();
 }
 
 #[test]
@@ -222,90 +154,6 @@ fn a_device_comes_and_goes_by_either_backend() {
     vm.until(&none, 1, SHORT).unwrap();
     let (exit, output) = vm.end(LIMIT).unwrap();
     assert_eq!(exit, Exit::Status(0), "{output}");
-    machine.shutdown().unwrap();
-}
-
-/// What apvmm's event log says why the guest was told of changes, and when.
-fn notifications(machine: &Machine) -> Vec<(String, u64)> {
-    let log = machine.shell("cat /tmp/events", SHORT).unwrap().stdout;
-    // the last line may not be whole yet
-    let lines = log.lines().filter_map(|l| serde_json::from_str(l).ok());
-    let told = lines.filter(|l: &serde_json::Value| l["event"] == "notify");
-    told.map(|l| {
-        (
-            l["reason"].as_str().unwrap().to_owned(),
-            l["ns"].as_u64().unwrap(),
-        )
-    })
-    .collect()
-}
-
-/// Waits until the guest has been told of this many last changes once more.
-fn trailing(machine: &Machine, count: usize) -> Vec<(String, u64)> {
-    let line =
-        format!("until [ $(grep -c trailing /tmp/events) = {count} ]; do usleep 50000; done");
-    assert_eq!(machine.shell(&line, SHORT).unwrap().exit, Exit::Status(0));
-    notifications(machine)
-}
-
-/// A guest that was busy when it was told is told once more, after the last of
-/// several changes; all that happens is in the log of a machine that a file
-/// describes.
-#[test]
-fn a_described_machine_is_told_of_the_last_change_once_more() {
-    const PAUSE_NS: u64 = 2_000_000_000;
-    let machine = boot("vmm-described", true);
-    let mdev = mdev(&machine);
-    let description = json!({
-        "kernel": "/mnt/host/probe", "cmdline": "crypto=off wait-events=100 exit-after=200",
-        "memory": {"size": "64M"}, "ap": {"sysfsdev": mdev.path()}, "events": "/tmp/events",
-    });
-    let file = description.to_string();
-    machine
-        .write_file("/tmp/vm.json", 0o644, file.as_bytes())
-        .unwrap();
-    let mut vm = Vm::start(&machine, "described", &[], &["--machine", "/tmp/vm.json"]);
-    vm.until("\"apm\":\"0x0400", 1, SHORT).unwrap();
-    vm.ask("ap.notify").unwrap().unwrap();
-    let told = trailing(&machine, 1);
-    let [(first, begin), (last, end)] = &told[..] else {
-        panic!("{told:?}");
-    };
-    assert_eq!((first.as_str(), last.as_str()), ("user", "trailing"));
-    assert!(end - begin >= PAUSE_NS, "{told:?}");
-    for on in [false, true] {
-        mdev.change(on, Resource::Domain, 0x47).unwrap();
-    }
-    let told = trailing(&machine, 2);
-    let reasons: Vec<&str> = told[2..].iter().map(|(r, _)| r.as_str()).collect();
-    let (last, changes) = reasons.split_last().unwrap();
-    assert_eq!(*last, "trailing");
-    assert!(
-        !changes.is_empty() && changes.iter().all(|r| *r == "cfg-chg"),
-        "{reasons:?}"
-    );
-    // the guest took each of them
-    let metrics = vm.ask("metrics").unwrap().unwrap();
-    assert!(
-        metrics["resets"] == 0 && metrics["exits"].is_object(),
-        "{metrics}"
-    );
-    vm.signal(15);
-    let (exit, output) = vm.end(LIMIT).unwrap();
-    assert_eq!(exit, Exit::Status(0), "{output}");
-    let log = machine.shell("cat /tmp/events", SHORT).unwrap().stdout;
-    let events = [
-        "start",
-        "built",
-        "ap-attached",
-        "first-run",
-        "sei-read",
-        "exit",
-    ];
-    for event in events.map(|e| format!("\"event\":\"{e}\"")) {
-        assert!(log.contains(&event), "{event}: {log}");
-    }
-    mdev.remove().unwrap();
     machine.shutdown().unwrap();
 }
 
@@ -415,82 +263,6 @@ fn the_linux_probe_tells_what_its_bus_has() {
     let (exit, output) = vm.end(LIMIT).unwrap();
     assert_eq!(exit, Exit::Status(0), "{output}");
     mdev.remove().unwrap();
-    machine.shutdown().unwrap();
-}
-
-/// The mapping that is a guest's storage, as L1 tells it: its range and what
-/// follows until the next. It may have a MiB more, to be aligned in.
-fn storage(machine: &Machine, mib: u32) -> (u64, String) {
-    let line = "cat /proc/$(pidof apvmm)/smaps";
-    let smaps = machine.shell(line, SHORT).unwrap().stdout;
-    let is_storage = |line: &str| {
-        let size = line
-            .strip_prefix("Size:")
-            .and_then(|l| l.trim().strip_suffix(" kB"));
-        size.is_some_and(|kib| [mib, mib + 1].contains(&(kib.parse().unwrap_or(0) / 1024)))
-    };
-    let lines: Vec<&str> = smaps.lines().collect();
-    let size = lines.iter().position(|line| is_storage(line));
-    let size = size.unwrap_or_else(|| panic!("{smaps}"));
-    let flags = lines[size..].iter().position(|l| l.starts_with("VmFlags"));
-    let end = size + flags.unwrap_or_else(|| panic!("{smaps}"));
-    let (address, _) = lines[size - 1].split_once('-').unwrap();
-    let address = u64::from_str_radix(address, 16).unwrap();
-    (address, lines[size - 1..=end].join("\n"))
-}
-
-/// A host that has no huge pages to give says so; one that may make some is
-/// asked to, and what it makes is told.
-#[test]
-fn storage_is_of_huge_pages_where_there_are_any() {
-    const MIB: u32 = 72;
-    let machine = boot("vmm-huge", true);
-    let mdev = mdev(&machine);
-    let ap = format!("sysfsdev={}", mdev.path());
-    let start = |name: &str, pages: &str| {
-        let memory = format!("size={MIB}M{pages}");
-        let options = ["--kernel", "/mnt/host/probe", "--memory", &memory, "--ap"];
-        let line = [&ap, "--cmdline", "wait-changes=2 exit-after=100"];
-        Vm::start(&machine, name, &[], &[&options[..], &line].concat())
-    };
-    let refused = |name: &str, pages: &str, reason: &str| {
-        let (exit, output) = start(name, pages).end(SHORT).unwrap();
-        assert_eq!(exit, Exit::Status(2), "{output}");
-        assert!(output.contains(reason), "{output}");
-    };
-    // L1 has the kernel's own choice of page, and no hugetlbfs
-    let makes_huge = "test -d /sys/kernel/mm/transparent_hugepage";
-    let makes_huge = machine.shell(makes_huge, SHORT).unwrap().exit == Exit::Status(0);
-    for (pages, huge) in [("", false), (",thp=on", makes_huge)] {
-        let mut vm = start(&format!("pages{pages}"), pages);
-        vm.until("\"apm\":\"0x0400", 1, SHORT).unwrap();
-        vm.ask("reset").unwrap().unwrap();
-        vm.until("\"apm\":\"0x0400", 2, SHORT).unwrap();
-        let (address, mapping) = storage(&machine, MIB);
-        assert!(!huge || address % (1 << 20) == 0, "{mapping}");
-        let flags = mapping.lines().last().unwrap();
-        assert_eq!(flags.contains(" hg"), !pages.is_empty(), "{mapping}");
-        let none = mapping.contains("AnonHugePages:         0 kB");
-        assert_eq!(none, !huge, "{mapping}");
-        vm.signal(9);
-        vm.end(SHORT).unwrap();
-    }
-    refused("pool", ",hugepages=on", "huge pages (vm.nr_hugepages)");
-    mdev.remove().unwrap();
-    machine.shutdown().unwrap();
-
-    // KVM takes the last word of a kind
-    let mut config = Config::new("vmm-no-huge");
-    config.append = "kvm.hpage=0".into();
-    let machine = Machine::boot(&config).unwrap();
-    for pages in ["thp=on", "hugepages=on"] {
-        let memory = format!("64M,{pages}");
-        let options = ["--kernel", "/mnt/host/probe", "--memory", &memory];
-        let vm = Vm::start(&machine, "refused", &[], &options);
-        let (exit, output) = vm.end(SHORT).unwrap();
-        assert_eq!(exit, Exit::Status(2), "{output}");
-        assert!(output.contains("its parameter hpage=1"), "{output}");
-    }
     machine.shutdown().unwrap();
 }
 

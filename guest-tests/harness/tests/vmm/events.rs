@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a guest is told of changes, and when.
+
+use super::{LIMIT, LINUX, SHORT, UUID, boot, boot_with, mdev};
+use harness::mdev::{Mdev, Resource, reserve_all, store};
+use harness::vm::Vm;
+use harness::{Exit, Machine};
+use serde_json::json;
+use std::time::Duration;
+
+/// What apvmm's event log says why the guest was told of changes, and when.
+fn notifications(machine: &Machine) -> Vec<(String, u64)> {
+    let log = machine.shell("cat /tmp/events", SHORT).unwrap().stdout;
+    // the last line may not be whole yet
+    let lines = log.lines().filter_map(|l| serde_json::from_str(l).ok());
+    let told = lines.filter(|l: &serde_json::Value| l["event"] == "notify");
+    told.map(|l| {
+        (
+            l["reason"].as_str().unwrap().to_owned(),
+            l["ns"].as_u64().unwrap(),
+        )
+    })
+    .collect()
+}
+
+/// Waits until the guest has been told of this many last changes once more.
+fn trailing(machine: &Machine, count: usize) -> Vec<(String, u64)> {
+    let line =
+        format!("until [ $(grep -c trailing /tmp/events) = {count} ]; do usleep 50000; done");
+    assert_eq!(machine.shell(&line, SHORT).unwrap().exit, Exit::Status(0));
+    notifications(machine)
+}
+
+/// A guest that was busy when it was told is told once more, after the last of
+/// several changes; all that happens is in the log of a machine that a file
+/// describes.
+#[test]
+fn a_described_machine_is_told_of_the_last_change_once_more() {
+    const PAUSE_NS: u64 = 2_000_000_000;
+    let machine = boot("vmm-described", true);
+    let mdev = mdev(&machine);
+    let description = json!({
+        "kernel": "/mnt/host/probe", "cmdline": "crypto=off wait-events=100 exit-after=200",
+        "memory": {"size": "64M"}, "ap": {"sysfsdev": mdev.path()}, "events": "/tmp/events",
+    });
+    let file = description.to_string();
+    machine
+        .write_file("/tmp/vm.json", 0o644, file.as_bytes())
+        .unwrap();
+    let mut vm = Vm::start(&machine, "described", &[], &["--machine", "/tmp/vm.json"]);
+    vm.until("\"apm\":\"0x0400", 1, SHORT).unwrap();
+    vm.ask("ap.notify").unwrap().unwrap();
+    let told = trailing(&machine, 1);
+    let [(first, begin), (last, end)] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert_eq!((first.as_str(), last.as_str()), ("user", "trailing"));
+    assert!(end - begin >= PAUSE_NS, "{told:?}");
+    for on in [false, true] {
+        mdev.change(on, Resource::Domain, 0x47).unwrap();
+    }
+    let told = trailing(&machine, 2);
+    let reasons: Vec<&str> = told[2..].iter().map(|(r, _)| r.as_str()).collect();
+    let (last, changes) = reasons.split_last().unwrap();
+    assert_eq!(*last, "trailing");
+    assert!(
+        !changes.is_empty() && changes.iter().all(|r| *r == "cfg-chg"),
+        "{reasons:?}"
+    );
+    // the guest took each of them
+    let metrics = vm.ask("metrics").unwrap().unwrap();
+    assert!(
+        metrics["resets"] == 0 && metrics["exits"].is_object(),
+        "{metrics}"
+    );
+    vm.signal(15);
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(0), "{output}");
+    let log = machine.shell("cat /tmp/events", SHORT).unwrap().stdout;
+    let events = [
+        "start",
+        "built",
+        "ap-attached",
+        "first-run",
+        "sei-read",
+        "exit",
+    ];
+    for event in events.map(|e| format!("\"event\":\"{e}\"")) {
+        assert!(log.contains(&event), "{event}: {log}");
+    }
+    mdev.remove().unwrap();
+    machine.shutdown().unwrap();
+}
+
+/// As `ap_config` takes a mask, and as Linux shows one.
+fn mask(numbers: &[u8]) -> String {
+    let mut bytes = [0_u8; 32];
+    for &number in numbers {
+        bytes[usize::from(number / 8)] |= 0x80 >> (number % 8);
+    }
+    let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("0x{digits}")
+}
+
+/// Linux does not scan its bus for an event that comes while somebody else has it
+/// scanned, and would follow half a minute later: it learns of that change when it
+/// is told of the last one once more.
+#[test]
+fn a_linux_that_lost_an_event_finds_the_change_by_the_last_one() {
+    /// Each has a round; with it a guest's masks are like in no other.
+    const CONTROL_DOMAINS: [u8; 8] = [60, 61, 62, 63, 64, 65, 66, 67];
+    /// Less than the time after which a guest is told once more, and then the
+    /// time until it must have found what it missed.
+    const SOON: Duration = Duration::from_millis(1500);
+    const LATE: Duration = Duration::from_secs(4);
+    // So many queues that a scan takes long.
+    let adapters: Vec<u8> = (0..16).collect();
+    let domains: Vec<u8> = (0..48).collect();
+
+    let machine = boot_with("vmm-lost", "sixteen-by-eighty-five");
+    reserve_all(&machine).unwrap();
+    let mdev = Mdev::create(&machine, UUID).unwrap();
+    let ap = format!("sysfsdev={}", mdev.path());
+    let config = [mask(&adapters), mask(&domains), mask(&[])].join(",");
+    store(&machine, &format!("{}/ap_config", mdev.path()), &config).unwrap();
+    let line = "quiet loglevel=3 crypto=off commands=on";
+    let own = ["--ap", &ap, "--events", "/tmp/events", "--cmdline", line];
+    let mut vm = Vm::start(&machine, "lost", &[], &[&LINUX[..], &own].concat());
+    vm.until("\"op\":\"ready\"", 1, LIMIT).unwrap();
+
+    let mut told = 0;
+    let lost = CONTROL_DOMAINS.iter().any(|&domain| {
+        let seen = format!("\"adm\":\"{}\"", mask(&[domain]));
+        // the guest scans for this, and is told in the middle of it
+        vm.write(format!("{domain} query\n").into_bytes());
+        std::thread::sleep(Duration::from_millis(100));
+        mdev.change(true, Resource::ControlDomain, domain).unwrap();
+        told += 1;
+        let soon = vm.until(&seen, 1, SOON).is_ok();
+        let log = machine.shell("cat /tmp/events", SHORT).unwrap().stdout;
+        let late = vm.until(&seen, 1, LATE).is_ok();
+        assert!(late, "not found by the last event: {}", vm.output());
+        trailing(&machine, told);
+        mdev.change(false, Resource::ControlDomain, domain).unwrap();
+        told += 1;
+        trailing(&machine, told);
+        // it had been told, and had asked what had happened, once
+        let last = |event| log.rfind(&format!("\"event\":\"{event}\""));
+        !soon && last("sei-read") > last("notify") && log.matches("trailing").count() == told - 2
+    });
+    assert!(lost, "no event was lost: {}", vm.output());
+    vm.ask("quiesce").unwrap().unwrap();
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(0), "{output}");
+    mdev.remove().unwrap();
+    machine.shutdown().unwrap();
+}
