@@ -93,8 +93,9 @@ pub struct RunArgs {
     /// Number of CPUs, 1 to 8.
     #[arg(long, value_name = "N")]
     pub cpus: Option<u16>,
-    /// AP matrix device (mdev) to pass through. events=off keeps changes from
-    /// the guest, which then finds them by itself; backend names how VFIO is
+    /// AP matrix device (mdev) to pass through. events=once tells the guest of
+    /// each change, but not of the last one once more; events=off keeps
+    /// changes from it, and it finds them by itself. backend names how VFIO is
     /// used: by group, by the device's own node (cdev) and iommufd, or what
     /// can be opened.
     #[arg(long, value_name = config::AP_FORM)]

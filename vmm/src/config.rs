@@ -11,6 +11,7 @@
 //!   "console": { "file": "console.log" } }
 //! ```
 
+mod ap;
 mod memory;
 
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use ap::{AP_FORM, ApBackend, ApConfig, ApEvents, Telling};
 pub use memory::{ByteSize, MEMORY_FORM, MemoryConfig, Pages};
 
 /// Smallest guest: the image, its decompression and a RAM disk need that.
@@ -66,37 +68,6 @@ pub struct VmConfig {
     /// File for time-stamped events, one JSON object a line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events: Option<PathBuf>,
-}
-
-/// An AP matrix device.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ApConfig {
-    /// The device's directory in sysfs.
-    pub sysfsdev: PathBuf,
-    /// How control requests call it.
-    #[serde(default = "ap_id")]
-    pub id: String,
-    /// Whether the guest is told of changes; without, it finds out by itself,
-    /// as under a VMM that knows no such events.
-    #[serde(default = "ap_events")]
-    pub events: bool,
-    /// How the device is opened.
-    #[serde(default)]
-    pub backend: ApBackend,
-}
-
-/// How a VFIO device is opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ApBackend {
-    /// By its group if that can be opened, else by its node.
-    #[default]
-    Auto,
-    /// By `/dev/vfio/N` and a container.
-    Group,
-    /// By `/dev/vfio/devices/vfioN` and `/dev/iommu`.
-    Cdev,
 }
 
 /// Whether the guest has AP instructions. They are fixed at start: a guest
@@ -235,57 +206,11 @@ fn one() -> u16 {
     1
 }
 
-fn ap_id() -> String {
-    "ap0".into()
-}
-
-fn ap_events() -> bool {
-    true
-}
-
 fn switch(value: &str, error: impl Fn() -> ConfigError) -> Result<bool, ConfigError> {
     match value {
         "on" => Ok(true),
         "off" => Ok(false),
         _ => Err(error()),
-    }
-}
-
-/// What an AP device option looks like.
-pub const AP_FORM: &str = "sysfsdev=PATH[,id=NAME][,events=on|off][,backend=auto|group|cdev]";
-
-/// [`AP_FORM`].
-impl FromStr for ApConfig {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
-        let error = || ConfigError::Option {
-            option: text.into(),
-            expected: AP_FORM,
-        };
-        let (mut sysfsdev, mut id, mut events, mut backend) = (None, None, None, None);
-        for pair in text.split(',') {
-            let slot = match pair.split_once('=') {
-                Some(("sysfsdev", value)) => sysfsdev.replace(value),
-                Some(("id", value)) => id.replace(value),
-                Some(("events", value @ ("on" | "off"))) => events.replace(value),
-                Some(("backend", value @ ("auto" | "group" | "cdev"))) => backend.replace(value),
-                _ => return Err(error()),
-            };
-            if slot.is_some() {
-                return Err(error());
-            }
-        }
-        Ok(Self {
-            sysfsdev: sysfsdev.ok_or_else(error)?.into(),
-            id: id.map_or_else(ap_id, str::to_owned),
-            events: events != Some("off"),
-            backend: match backend {
-                Some("group") => ApBackend::Group,
-                Some("cdev") => ApBackend::Cdev,
-                _ => ApBackend::Auto,
-            },
-        })
     }
 }
 
@@ -400,25 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn options() {
-        let ap: ApConfig = "sysfsdev=/sys/x".parse().unwrap();
-        assert_eq!((ap.id.as_str(), ap.events), ("ap0", true));
-        let deaf: ApConfig = "sysfsdev=/sys/x,events=off".parse().unwrap();
-        assert!(!deaf.events);
-        let cdev: ApConfig = "sysfsdev=/sys/x,backend=cdev".parse().unwrap();
-        let json = r#"{"sysfsdev": "/sys/x", "backend": "cdev"}"#;
-        assert_eq!(cdev, serde_json::from_str(json).unwrap());
-        for text in [
-            "",
-            "id=a",
-            "sysfsdev",
-            "sysfsdev=a,sysfsdev=b",
-            "path=x",
-            "sysfsdev=a,events=1",
-            "sysfsdev=a,backend=legacy",
-        ] {
-            assert!(text.parse::<ApConfig>().is_err(), "{text}");
-        }
+    fn consoles() {
         for text in ["", "file=", "pty"] {
             assert!(text.parse::<ConsoleConfig>().is_err(), "{text}");
         }

@@ -13,20 +13,23 @@
 //!
 //! A guest kernel that is told of a change while it is scanning for the one
 //! before misses it. So the last change is told again after a pause, which
-//! costs an idle guest one scan that finds nothing.
+//! costs an idle guest one scan that finds nothing, unless the device's events
+//! say otherwise.
 
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::EventFd;
-use vmm_sys_util::timerfd::TimerFd;
 
 use crate::api::{Api, ApiError, Control};
-use crate::config::{ApConfig, ConsoleConfig, VmConfig};
+use crate::config::{ApConfig, ApEvents, ConsoleConfig, Telling, VmConfig};
 use crate::machine::{Machine, MachineError};
 use crate::outcome::Outcome;
 use crate::report::{Event, NotifyReason};
@@ -113,7 +116,11 @@ impl EventLoop {
             .map_err(system("wait for signals"))?;
         let this = Self {
             epoll: Epoll::new().map_err(system("make an epoll instance"))?,
-            timer: TimerFd::new().map_err(|e| system("make a timer")(io::Error::from(e)))?,
+            timer: TimerFd::new(
+                ClockId::CLOCK_MONOTONIC,
+                TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
+            )
+            .map_err(system("make a timer"))?,
             api: config.api_socket.as_deref().map(Api::new).transpose()?,
             signals,
             no_reboot: config.no_reboot,
@@ -121,7 +128,7 @@ impl EventLoop {
             stopping: false,
         };
         this.watch(Source::Signal, &this.signals)?;
-        this.watch(Source::Timer, &this.timer)?;
+        this.watch(Source::Timer, &this.timer.as_fd())?;
         if let Some(api) = &this.api {
             this.watch(Source::Api, api)?;
         }
@@ -182,12 +189,12 @@ impl EventLoop {
     fn handle(&mut self, source: Source, machine: &mut Machine) -> Result<(), LoopError> {
         match source {
             Source::Signal => self.signal(machine),
-            Source::Timer => {
-                self.timer
-                    .wait()
-                    .map_err(|e| system("read the timer")(io::Error::from(e)))?;
-                notify(machine, NotifyReason::Trailing)
-            }
+            Source::Timer => match self.timer.wait() {
+                Ok(()) => notify(machine, NotifyReason::Trailing),
+                // set anew by an event that came with it
+                Err(Errno::EAGAIN) => Ok(()),
+                Err(error) => Err(system("read the timer")(error)),
+            },
             // a device that has just gone may have left an event behind
             Source::Request => {
                 let Some(ap) = machine.ap() else {
@@ -207,7 +214,8 @@ impl EventLoop {
                 };
                 let count = drain(&ap.cfg_chg);
                 machine.shared.devices.log.emit(Event::CfgChg { count });
-                self.notify_change(machine, NotifyReason::CfgChg)
+                let events = ap.events;
+                self.notify_change(machine, events, NotifyReason::CfgChg)
             }
             Source::Input => self.input(machine),
             Source::Api => {
@@ -241,21 +249,39 @@ impl EventLoop {
         Ok(())
     }
 
-    /// Tells the guest, now and once more after a pause without changes.
-    fn notify_change(&mut self, machine: &Machine, reason: NotifyReason) -> Result<(), LoopError> {
-        self.timer
-            .reset(TRAILING_PAUSE, None)
-            .map_err(|e| system("set the timer")(io::Error::from(e)))?;
+    /// Tells the guest of a change of a device, as its events say.
+    fn notify_change(
+        &self,
+        machine: &Machine,
+        events: ApEvents,
+        reason: NotifyReason,
+    ) -> Result<(), LoopError> {
+        match events.telling(reason) {
+            Telling::AndAgain => {
+                let pause = Expiration::OneShot(TimeSpec::from_duration(TRAILING_PAUSE));
+                self.timer.set(pause, TimerSetTimeFlags::empty())
+            }
+            Telling::Once => self.timer.unset(),
+            Telling::Not => return Ok(()),
+        }
+        .map_err(system("set the timer"))?;
         notify(machine, reason)
     }
 
-    fn detach(&mut self, machine: &mut Machine) -> Result<bool, LoopError> {
+    /// Tells the guest since a user asked for it.
+    fn notify_asked(&self, machine: &Machine) -> Result<(), LoopError> {
+        let events = machine.ap().map_or_else(ApEvents::default, |ap| ap.events);
+        self.notify_change(machine, events, NotifyReason::User)
+    }
+
+    /// `false` if there is no device.
+    fn detach(&self, machine: &mut Machine) -> Result<bool, LoopError> {
         // closing the eventfds takes them out of the epoll set
-        let detached = machine.detach();
-        if detached {
-            self.notify_change(machine, NotifyReason::Detach)?;
-        }
-        Ok(detached)
+        let Some(events) = machine.detach() else {
+            return Ok(false);
+        };
+        self.notify_change(machine, events, NotifyReason::Detach)?;
+        Ok(true)
     }
 
     fn signal(&mut self, machine: &Machine) -> Result<(), LoopError> {
@@ -265,7 +291,7 @@ impl EventLoop {
             .map_err(system("read a signal"))?
         {
             if info.ssi_signo == Signal::SIGUSR1 as u32 {
-                self.notify_change(machine, NotifyReason::User)?;
+                self.notify_asked(machine)?;
             } else {
                 self.quiesce(machine)?;
             }
@@ -370,14 +396,14 @@ impl Control for Handler<'_> {
     }
 
     fn ap_notify(&mut self) -> Result<(), LoopError> {
-        self.events.notify_change(self.machine, NotifyReason::User)
+        self.events.notify_asked(self.machine)
     }
 
     fn ap_attach(&mut self, config: &ApConfig) -> Result<(), LoopError> {
         self.machine.attach(config)?;
         self.events.watch_device(self.machine)?;
         self.events
-            .notify_change(self.machine, NotifyReason::Attach)
+            .notify_change(self.machine, config.events, NotifyReason::Attach)
     }
 
     fn ap_detach(&mut self) -> Result<bool, LoopError> {

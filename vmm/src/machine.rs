@@ -22,7 +22,7 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::ap::{AttachError, Attachment};
 use crate::boot::{self, BootError};
-use crate::config::{ApConfig, ApInstructions, ConsoleConfig, Pages, VmConfig};
+use crate::config::{ApConfig, ApEvents, ApInstructions, ConsoleConfig, Pages, VmConfig};
 use crate::cpu_model::{self, ApFacilities};
 use crate::cpus::{Cpus, Stuck, reset_task};
 use crate::devices::sclp::{ConsoleSink, Sclp};
@@ -184,16 +184,14 @@ impl Machine {
         Ok(())
     }
 
-    /// Detaches the device; `false` if there is none. Tell the guest
-    /// afterwards.
-    pub fn detach(&mut self) -> bool {
-        let Some(attachment) = self.ap.take() else {
-            return false;
-        };
-        let id = attachment.id.clone();
+    /// Detaches the device, if there is one; returns what the guest is to be
+    /// told of its changes, of which this is the last.
+    pub fn detach(&mut self) -> Option<ApEvents> {
+        let attachment = self.ap.take()?;
+        let (id, events) = (attachment.id.clone(), attachment.events);
         drop(attachment);
         self.shared.devices.log.emit(Event::ApDetached { id: &id });
-        true
+        Some(events)
     }
 
     /// Starts the CPUs.

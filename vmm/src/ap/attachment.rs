@@ -22,7 +22,7 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use super::backend::{self, Opened};
 use super::{Mdev, MdevError};
-use crate::config::ApConfig;
+use crate::config::{ApConfig, ApEvents};
 use crate::kvm::vfio;
 
 const REQUEST: u32 = VFIO_AP_REQ_IRQ_INDEX;
@@ -70,6 +70,8 @@ pub(super) fn step(step: &'static str) -> impl FnOnce(io::Error) -> AttachError 
 pub struct Attachment {
     /// How control requests call it.
     pub id: String,
+    /// What the guest is told of changes.
+    pub events: ApEvents,
     /// The device in sysfs.
     pub mdev: Mdev,
     /// Signalled when the host wants the device back.
@@ -92,11 +94,12 @@ impl Attachment {
         let eventfd = || EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC).map_err(step("make an eventfd"));
         let (request, cfg_chg) = (eventfd()?, eventfd()?);
         device.signal(REQUEST, &request, "watch for requests")?;
-        if config.events {
+        if config.events != ApEvents::Off {
             device.signal(CFG_CHG, &cfg_chg, "watch for configuration changes")?;
         }
         Ok(Self {
             id: config.id.clone(),
+            events: config.events,
             mdev,
             request,
             cfg_chg,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a guest is told of changes, and when.
 
-use super::{LIMIT, LINUX, SHORT, UUID, boot, boot_with, mdev};
+use super::{LIMIT, LINUX, PROBE, SHORT, UUID, boot, boot_with, mdev};
 use harness::mdev::{Mdev, Resource, reserve_all, store};
 use harness::vm::Vm;
 use harness::{Exit, Machine};
@@ -88,6 +88,57 @@ fn a_described_machine_is_told_of_the_last_change_once_more() {
     for event in events.map(|e| format!("\"event\":\"{e}\"")) {
         assert!(log.contains(&event), "{event}: {log}");
     }
+    mdev.remove().unwrap();
+    machine.shutdown().unwrap();
+}
+
+/// What a guest is told of is as its device has it: each change but not the last
+/// one once more, or none.
+#[test]
+fn a_device_says_what_its_guest_is_told_of() {
+    let machine = boot("vmm-once", true);
+    let mdev = mdev(&machine);
+    let ap = format!("sysfsdev={},events=once", mdev.path());
+    let options = ["--ap", &ap, "--events", "/tmp/events", "--cmdline"];
+    let line = ["crypto=off wait-events=100 exit-after=200"];
+    let all = [&PROBE[..], &options, &line].concat();
+    let mut vm = Vm::start(&machine, "once", &[], &all);
+    vm.until("\"apm\":\"0x0400", 1, SHORT).unwrap();
+    // once more would be after two seconds
+    let told = |before: &mut usize| -> Vec<String> {
+        machine.shell("usleep 3000000", SHORT).unwrap();
+        let told = notifications(&machine);
+        let new = told[*before..].iter().map(|(reason, _)| reason.clone());
+        let new = new.collect();
+        *before = told.len();
+        new
+    };
+    let mut before = 0;
+    let attach = |events: serde_json::Value| {
+        let request = json!({"request": "ap.attach", "sysfsdev": mdev.path(), "events": events});
+        vm.ask(&request.to_string()).unwrap().unwrap();
+    };
+    mdev.change(false, Resource::Domain, 0x47).unwrap();
+    assert_eq!(told(&mut before), ["cfg-chg"]);
+    vm.ask("ap.detach").unwrap().unwrap();
+    attach(json!("once"));
+    vm.ask("ap.notify").unwrap().unwrap();
+    assert_eq!(told(&mut before), ["detach", "attach", "user"]);
+    vm.ask("ap.detach").unwrap().unwrap();
+    attach(json!(true));
+    assert_eq!(told(&mut before), ["detach", "attach", "trailing"]);
+
+    // none but what a user asks for
+    vm.ask("ap.detach").unwrap().unwrap();
+    attach(json!(false));
+    assert_eq!(told(&mut before), ["detach", "trailing"]);
+    mdev.change(true, Resource::Domain, 0x47).unwrap();
+    vm.ask("ap.notify").unwrap().unwrap();
+    vm.ask("ap.detach").unwrap().unwrap();
+    assert_eq!(told(&mut before), ["user"]);
+    vm.signal(15);
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(0), "{output}");
     mdev.remove().unwrap();
     machine.shutdown().unwrap();
 }
