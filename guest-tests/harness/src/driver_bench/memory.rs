@@ -47,7 +47,7 @@ fn of_an_mdev(machine: &Machine) -> Result<f64, Error> {
     let before = number(machine, ALLOCATED)?;
     let create = format!(
         "n=0; cd /sys/devices/vfio_ap/matrix/mdev_supported_types/vfio_ap-passthrough
-         while [ $n -lt {MDEVS} ]; do n=$((n + 1)); printf '{}%04x\\n' $n >create; done; echo $n",
+         while [ $n -lt {MDEVS} ]; do n=$((n + 1)); printf '{}%04x\\n' $n >create || exit; done; echo $n",
         &A[..A.len() - 4]
     );
     let made = number(machine, &create)?;
@@ -72,7 +72,7 @@ fn of_a_queue(machine: &Machine, driver: &Driver) -> Result<f64, Error> {
     );
     let before = number(machine, &alone)?;
     let bind = "cd /sys/bus/ap/devices; n=0
-        for queue in ??.????; do echo $queue >../drivers/vfio_ap/bind; n=$((n + 1)); done; echo $n";
+        for queue in ??.????; do echo $queue >../drivers/vfio_ap/bind || exit; n=$((n + 1)); done; echo $n";
     let queues = number(machine, bind)?;
     Ok((number(machine, ALLOCATED)? - before) / queues)
 }

@@ -117,7 +117,12 @@ fn while_stuck(
         argv: ["sh", "-c", &line].map(str::to_owned).to_vec(),
         ..Default::default()
     });
-    while client.ask("masks")? == "none" {}
+    let begun = Instant::now();
+    while client.ask("masks")? == "none" {
+        if begun.elapsed() > LIMIT {
+            return Err(machine.deadline("the guest loses the queue", LIMIT));
+        }
+    }
     let times = assignments(client, b)?;
     machine.qmp(qmp::ApClearFaults {})?;
     machine.next_within(&leaving, LIMIT)?;

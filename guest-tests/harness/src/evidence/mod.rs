@@ -4,8 +4,10 @@
 //! tests saw, which they leave in `target/evidence/weaknesses.json`.
 
 mod catalogue;
+mod named;
 
 pub use catalogue::CATALOGUE;
+pub use named::must_exist;
 
 use crate::config::project_root;
 use crate::error::Error;
@@ -112,41 +114,6 @@ pub fn expected() -> Record {
             _ => None,
         });
     both.collect()
-}
-
-/// The source file of a test named `layer::module::function`, and the function.
-fn source(test: &str) -> Option<(PathBuf, &str)> {
-    let (path, function) = test.rsplit_once("::")?;
-    let (layer, module) = path.split_once("::").unwrap_or((path, path));
-    let folder = match layer {
-        "logic" => "hostdrv/logic/src/tests",
-        "protocol" => "hostdrv/logic/tests",
-        "driver" => "guest-tests/harness/tests/driver",
-        _ => return None,
-    };
-    let file = project_root().join(folder).join(module.replace("::", "/"));
-    let alone = file.with_extension("rs");
-    let found = if alone.exists() {
-        alone
-    } else {
-        file.join("mod.rs")
-    };
-    Some((found, function))
-}
-
-/// Whether there is a test of that name.
-///
-/// # Errors
-/// When there is none.
-pub fn must_exist(test: &str) -> Result<(), Error> {
-    let there = source(test).is_some_and(|(file, function)| {
-        let text = fs::read_to_string(file).unwrap_or_default();
-        text.contains(&format!("fn {function}("))
-    });
-    if there {
-        return Ok(());
-    }
-    Err(Error::Transfer(format!("{test} is named, and not there")))
 }
 
 /// The table, of what was seen.
@@ -296,10 +263,10 @@ mod tests {
             let folder = fs::read_dir(&path).into_iter().flatten();
             let parts = folder.map(|entry| entry.unwrap().path());
             let mut files = parts.chain([path.with_extension("rs")]);
-            let name = format!("fn {function}(");
             let is_unit = file.starts_with("scenario");
+            let has = |f| fs::read_to_string(f).is_ok_and(|text| named::is_test(&text, function));
             assert!(
-                is_unit || files.any(|f| fs::read_to_string(f).is_ok_and(|t| t.contains(&name))),
+                is_unit || files.any(has),
                 "{file}::{function} is named, and not there"
             );
             count += 1;

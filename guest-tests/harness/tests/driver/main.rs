@@ -176,3 +176,10 @@ fn set_override(machine: &Machine, apqn: &str, driver: &str) -> Result<(), harne
     let path = format!("/sys/bus/ap/devices/{apqn}/driver_override");
     mdev::store(machine, &path, driver)
 }
+
+/// A row of docs/differences.md begins like this.
+fn must_be_listed(row: &str) {
+    let text = std::fs::read_to_string(project_root().join("docs/differences.md")).unwrap();
+    let mut rows = text.lines().map(|line| line.trim_start_matches("| "));
+    assert!(rows.any(|line| line.starts_with(row)), "no row: {row}");
+}

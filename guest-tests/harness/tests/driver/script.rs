@@ -48,7 +48,51 @@ pub const MALFORMED_CONFIG: &[(&str, &str)] = &[
 
 const INVALID: &str = "Invalid argument";
 const OVERFLOW: &str = "Numerical result out of range";
-const ABOVE: &str = "No such device";
+pub const ABOVE: &str = "No such device";
+
+/// What is no number at all. sysfs itself takes it, and does not ask the driver.
+const EMPTY: &str = "time 7 $A assign_adapter= assign_domain= assign_control_domain= \
+                     unassign_adapter= unassign_domain= unassign_control_domain= ap_config=";
+
+/// Writes on a machine of adapters up to 63 and domains up to 84: what it takes,
+/// and what it does not, with the attribute.
+pub const HIGHEST: &[(&str, &str)] = &[
+    ("assign_adapter", "63"),
+    ("assign_domain", "84"),
+    ("assign_control_domain", "0x54"),
+    ("ap_config", "0x0000000000000001,0,0"),
+    (
+        "ap_config",
+        "0,0x0000000000000000000008,0x0000000000000000000008",
+    ),
+    ("unassign_adapter", "63"),
+];
+pub const TOO_HIGH: &[(&str, &str)] = &[
+    ("assign_adapter", "64"),
+    ("assign_adapter", "0xff"),
+    ("assign_domain", "85"),
+    ("assign_domain", "255"),
+    ("assign_control_domain", "0x55"),
+    ("unassign_adapter", "64"),
+    ("unassign_domain", "85"),
+    ("unassign_control_domain", "85"),
+    ("ap_config", "0x000000000000000080,0,0"),
+    ("ap_config", "0,0x0000000000000000000004,0"),
+    ("ap_config", "0,0,0x0000000000000000000004"),
+];
+
+/// The script of these writes.
+pub fn highest() -> String {
+    let tries = |table: &[(&str, &str)]| -> String {
+        let line = |(attribute, value): &(&str, &str)| format!("try {attribute} {value}\n");
+        table.iter().map(line).collect()
+    };
+    let (taken, refused) = (tries(HIGHEST), tries(TOO_HIGH));
+    format!(
+        "{PRELUDE}echo {A} >$T/create; cd $M/{A}\n{taken}\
+         echo '== before'; show .0054\n{refused}echo '== after'; show .0054\n"
+    )
+}
 
 /// Values that are 5, 8 and 255.
 const NUMBERS: &[&str] = &[
@@ -160,6 +204,7 @@ pub fn farewell() -> String {
 /// What a user of the devices asks, in the words of `vfio-client`.
 pub fn requests() -> Vec<String> {
     let lines = REQUESTS.lines().filter(|line| !line.is_empty());
+    let lines = std::iter::once(EMPTY).chain(lines);
     let matrix = "/sys/devices/vfio_ap/matrix";
     let paths = |line: &str| {
         let line = line.replace("$A", &format!("{matrix}/{A}"));
@@ -220,6 +265,8 @@ close dev
 
 const FAREWELL: &str = r#"
 cd $M/$A
+show '05.0005 06.0005'
+echo '== end'
 for f in assign_adapter unassign_control_domain; do cat $f 2>&1 | sed 's/.*: //'; done
 for f in matrix guest_matrix control_domains ../features $Q/05.0005/status; do try $f 5; done
 dd if=matrix bs=1 skip=3 count=9 2>/dev/null; echo
@@ -260,5 +307,7 @@ show '05.0004 05.0005 06.0004 06.0005'
 try assign_domain 0x20
 show '05.0004 05.0005 06.0004 06.0005'
 try unassign_domain 4
+show '05.0005 06.0005'
+echo '== empty'
 show '05.0005 06.0005'
 "#;

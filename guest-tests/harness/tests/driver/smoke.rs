@@ -54,5 +54,9 @@ fn the_debug_kernel_finds_nothing() {
     mdev.remove().unwrap();
     shell(&machine, "rmmod vfio_ap");
     machine.check_leaks().unwrap();
+    // That would not be so if it did not look.
+    shell(&machine, "echo off >/sys/kernel/debug/kmemleak");
+    let blind = machine.check_leaks().unwrap_err().to_string();
+    assert!(blind.contains("kmemleak does not look"), "{blind}");
     machine.shutdown().unwrap();
 }
