@@ -10,6 +10,7 @@ use crate::ap_arch::Matrix;
 use crate::driver::to_error;
 use crate::guest::Mdev;
 use crate::rules::order::Free;
+use crate::rules::protocol::Driver as _;
 use crate::rules::{self, Attribute, Model, Withheld};
 
 /// Makes the edit that was written.

@@ -9,7 +9,6 @@ use kernel::sync::atomic::{Atomic, Full, Relaxed};
 use kernel::sync::{new_condvar, new_mutex, Arc, Completion, CondVar, CondVarTimeoutResult};
 use kernel::time::delay::fsleep;
 use kernel::time::{msecs_to_jiffies, Delta, Instant, Monotonic};
-use kernel::workqueue;
 
 use crate::abi::{self, ap_bus, WorkQueue};
 use crate::ap_arch::{Apm, Apqn, Aqm, Matrix, Qci};
@@ -86,17 +85,8 @@ impl Core {
         )
     }
 
-    pub(crate) fn workqueue(&self) -> &workqueue::Queue {
-        self.workqueue.queue()
-    }
-
-    /// Looks at the model.
-    pub(crate) fn look<H: Before<order::Model>, R>(
-        &self,
-        held: &mut Held<'_, H>,
-        f: impl FnOnce(&Model<Tables>) -> R,
-    ) -> R {
-        f(&self.state.lock(held).model)
+    pub(crate) fn workqueue(&self) -> &WorkQueue {
+        &self.workqueue
     }
 
     /// Adds an mdev with nothing assigned.
@@ -105,18 +95,18 @@ impl Core {
         free: &mut Free<'_>,
         make: impl Fn(MdevId, Limits) -> Result<Arc<Mdev>>,
     ) -> Result<Arc<Mdev>> {
-        self.make_room(free, |state| &mut state.mdevs)?;
-        self.make_room(free, |state| state.model.tables().0)?;
-        let (id, limits) = {
+        let create = |free: &mut Free<'_>| {
             let mut state = self.state.lock(free);
             let limits = state.limits;
-            (state.model.create(limits).map_err(to_error)?, limits)
+            Ok((state.model.create(limits)?, limits))
         };
+        let (id, limits) = self.with_room(free, |state| state.model.tables().0, create)?;
         let added = make(id, limits).and_then(|mdev| {
-            let mut state = self.state.lock(free);
-            let end = state.mdevs.as_slice().len();
-            state.mdevs.insert(end, mdev.clone()).map_err(|_| ENOMEM)?;
-            drop(state);
+            self.with_room(
+                free,
+                |state| &mut state.mdevs,
+                |free| self.state.lock(free).add_mdev(&mdev),
+            )?;
             trace::created(id, mdev.device().name().to_bytes());
             Ok(mdev)
         });
@@ -133,7 +123,10 @@ impl Core {
         let index = state.mdevs.as_slice().iter().position(|m| m.id() == id);
         let gone = index.and_then(|index| state.mdevs.take(index));
         drop(state);
-        drop(gone);
+        if let Some(mdev) = gone {
+            // whoever tells of it still has the lock; nobody does after that
+            drop(mdev.plug(free));
+        }
     }
 
     /// Makes an edit that an attribute asked for.
@@ -222,24 +215,21 @@ impl Core {
 
     /// The AP bus gives the driver a queue.
     pub(crate) fn bind(self: &Arc<Self>, free: &mut Free<'_>, apqn: Apqn) -> Result {
-        self.make_room(free, |state| &mut state.queues)?;
-        self.make_room(free, |state| state.model.tables().1)?;
         let queue = Queue::new(apqn, self.clone())?;
-        {
-            let mut state = self.state.lock(free);
-            let Err(index) = state.queue_index(apqn) else {
-                return Err(EEXIST);
-            };
-            state
-                .queues
-                .insert(index, queue.clone())
-                .map_err(|_| ENOMEM)?;
-        }
-        let bound = protocol::handle(&**self, free, Event::Bind(apqn));
+        self.with_room(
+            free,
+            |state| &mut state.queues,
+            |free| self.state.lock(free).add_queue(&queue),
+        )?;
+        let bound = self.with_room(
+            free,
+            |state| state.model.tables().1,
+            |free| protocol::handle(&**self, free, Event::Bind(apqn)),
+        );
         if bound.is_err() {
             self.forget(free, apqn);
         }
-        bound.map_err(to_error)
+        bound
     }
 
     /// The AP bus takes a queue back.
@@ -272,22 +262,22 @@ impl Core {
         }
     }
 
-    /// The host's configuration changed. The bus has not made the devices that
-    /// come with it: until it does, no driver uses their queues.
+    /// The bus tells of changes from now on; `config` was asked for since.
+    pub(crate) fn registered(&self, free: &mut Free<'_>, config: Matrix) {
+        let _ = protocol::handle(self, free, Event::Registered(config));
+    }
+
+    /// The host's configuration changed.
     pub(crate) fn config_changed(&self, free: &mut Free<'_>, config: Matrix) {
         let begin = Instant::<Monotonic>::now();
-        let mut last = None;
-        while let Some(apqn) = self.look(free, |model| model.returning(config, last)) {
-            last = Some(apqn);
+        protocol::config_changed(self, free, config, |apqn| {
             let is_late = || begin.elapsed().as_millis() > PATIENCE_UNBIND_MS;
-            if queue::reset_returning(apqn, is_late) {
-                // cannot fail: only the bus changes this, and it is the caller
-                let _ = self.step(free, Event::Cleared(apqn));
-            } else {
+            let cleared = queue::reset_returning(apqn, is_late);
+            if !cleared {
                 pr_warn!("queue {apqn} came back and could not be reset: it may hold what a guest left in it\n");
             }
-        }
-        let _ = protocol::handle(self, free, Event::ConfigChanged(config));
+            cleared
+        });
     }
 
     /// The bus has made the devices of a configuration.
@@ -351,19 +341,30 @@ impl Core {
         self.workqueue.drain();
     }
 
-    /// Makes sure that a table has room for one more, unless another takes it.
-    fn make_room<T>(
+    fn trace_filtered(&self, held: &mut Held<'_, order::Plug>, id: MdevId, left: Matrix) {
+        if trace::is_on() {
+            let assigned = self.look(held, |model| model.mdev(id).map(rules::Mdev::assigned));
+            trace::filtered(id, assigned.unwrap_or(Matrix::EMPTY), left);
+        }
+    }
+
+    /// Does what adds a record to a table.
+    fn with_room<T, R>(
         &self,
         free: &mut Free<'_>,
         table: impl Fn(&mut State) -> &mut Table<T>,
-    ) -> Result {
-        let Some(wanted) = table(&mut self.state.lock(free)).wanted_room() else {
-            return Ok(());
+        act: impl Fn(&mut Free<'_>) -> Result<R, Errno>,
+    ) -> Result<R> {
+        let make_room = |free: &mut Free<'_>| {
+            let Some(wanted) = table(&mut self.state.lock(free)).wanted_room() else {
+                return Ok(());
+            };
+            let room = KVec::with_capacity(wanted, GFP_KERNEL).map_err(|_| Errno::Enomem)?;
+            let old = table(&mut self.state.lock(free)).move_into(room);
+            drop(old);
+            Ok(())
         };
-        let room = KVec::with_capacity(wanted, GFP_KERNEL)?;
-        let old = table(&mut self.state.lock(free)).move_into(room);
-        drop(old);
-        Ok(())
+        rules::with_room(free, make_room, act).map_err(to_error)
     }
 }
 
@@ -371,6 +372,20 @@ impl State {
     fn queue_index(&self, apqn: Apqn) -> Result<usize, usize> {
         let queues = self.queues.as_slice();
         queues.binary_search_by_key(&apqn, |queue| queue.apqn())
+    }
+
+    fn add_queue(&mut self, queue: &Arc<Queue>) -> Result<(), Errno> {
+        let Err(index) = self.queue_index(queue.apqn()) else {
+            return Err(Errno::Eexist);
+        };
+        let added = self.queues.insert(index, queue.clone());
+        added.map_err(|_| Errno::Enomem)
+    }
+
+    fn add_mdev(&mut self, mdev: &Arc<Mdev>) -> Result<(), Errno> {
+        let end = self.mdevs.as_slice().len();
+        let added = self.mdevs.insert(end, mdev.clone());
+        added.map_err(|_| Errno::Enomem)
     }
 
     /// Whether the condition must come true before an mdev's guest is let go.
@@ -429,8 +444,12 @@ impl Driver for Core {
         effects
     }
 
-    fn mdev_after(&self, free: &mut Free<'_>, id: Option<MdevId>) -> Option<MdevId> {
-        self.look(free, |model| model.mdev_after(id))
+    fn look<H: Before<order::Model>, T>(
+        &self,
+        held: &mut Held<'_, H>,
+        look: impl FnOnce(&Model<Tables>) -> T,
+    ) -> T {
+        look(&self.state.lock(held).model)
     }
 
     fn with_plug(
@@ -447,17 +466,18 @@ impl Driver for Core {
     }
 
     fn set_apcb(&self, held: &mut Held<'_, order::Plug>, guest: &mut Guest, apcb: &Apcb) {
-        let id = guest.id();
-        if trace::is_on() {
-            let assigned = self.look(held, |model| model.mdev(id).map(rules::Mdev::assigned));
-            trace::filtered(id, assigned.unwrap_or(Matrix::EMPTY), apcb);
-        }
+        self.trace_filtered(held, guest.id(), apcb.matrix());
         guest.set_masks(held, apcb.matrix());
-        trace::published(id, apcb);
+        trace::published(guest.id(), apcb);
     }
 
     fn changed(&self, guest: &mut Guest) {
         guest.tell_changed();
+    }
+
+    fn shown(&self, held: &mut Held<'_, order::Plug>, guest: &mut Guest, matrix: Matrix) {
+        self.trace_filtered(held, guest.id(), matrix);
+        guest.tell_shown();
     }
 
     fn wait_and_look<T>(

@@ -9,7 +9,7 @@ use crate::ap_arch::{Apqn, AqicControl, Matrix, QueueStatus, ResponseCode};
 use crate::driver::{to_error, Core};
 use crate::locks::{Lock, Locked};
 use crate::rules::order::{self, Before, Free, Held};
-use crate::rules::protocol;
+use crate::rules::protocol::{self, Driver as _};
 use crate::rules::{Event, Format, Limits, MdevId, Model};
 
 /// What an mdev tells user space by eventfd. Linux `VFIO_AP_*_IRQ_INDEX`.
@@ -53,6 +53,11 @@ impl Guest {
         if let Some(eventfd) = &self.config_change {
             eventfd.signal();
         }
+        self.tell_shown();
+    }
+
+    /// Tells whoever polls or listens for uevents.
+    pub(crate) fn tell_shown(&self) {
         self.device.tell_matrix_changed();
     }
 }

@@ -103,7 +103,8 @@ impl Queue {
     /// Begins a reset, instead of one that runs.
     pub(crate) fn reset(self: &Arc<Self>, held: &mut Held<'_, order::Model>, epoch: Epoch) {
         *self.task.lock(held) = Task::Reset(epoch);
-        self.come_back(0);
+        // not only when it would look at an earlier reset, or try again
+        let _ = self.core.workqueue().enqueue_now(self.clone());
     }
 
     /// Has the model asked for another reset after a while.
@@ -121,7 +122,8 @@ impl Queue {
 
     fn come_back(self: &Arc<Self>, delay: Jiffies) {
         // if it is to come already, it will see the task then
-        let _ = self.core.workqueue().enqueue_delayed(self.clone(), delay);
+        let queue = self.core.workqueue().queue();
+        let _ = queue.enqueue_delayed(self.clone(), delay);
     }
 
     /// The next instructions of a reset.

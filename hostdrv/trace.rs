@@ -71,8 +71,7 @@ pub(crate) fn edited(id: MdevId, edit: Edit, made: Result<(), Errno>) {
 }
 
 /// What the filter left of what was assigned.
-pub(crate) fn filtered(id: MdevId, assigned: Matrix, apcb: &Apcb) {
-    let left = apcb.matrix();
+pub(crate) fn filtered(id: MdevId, assigned: Matrix, left: Matrix) {
     let adapters = [left.apm.count().into(), assigned.apm.count().into()];
     let domains = [left.aqm.count().into(), assigned.aqm.count().into()];
     trace(

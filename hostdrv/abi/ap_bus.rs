@@ -10,12 +10,14 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use kernel::error::{from_result, to_result, Result};
 use kernel::ffi::{c_int, c_ulong};
 use kernel::prelude::*;
-use kernel::sync::{Arc, ArcBorrow};
+use kernel::sync::{rcu, Arc, ArcBorrow};
 
+use super::shared::Shared;
 use super::{bindings, insn, sysfs};
 use crate::ap_arch::{Apm, Apqn, Aqm};
 use crate::driver::Core;
 use crate::rules::order::{self, Free, Held};
+use crate::rules::protocol::Driver as _;
 
 /// The AP bus's masks, while they cannot change.
 pub(crate) struct HeldStill<'a>(Held<'a, order::BusMasks>);
@@ -55,6 +57,9 @@ impl Drop for HeldStill<'_> {
     }
 }
 
+/// The driver's name on the bus.
+const NAME: &CStr = c"vfio_ap";
+
 /// The driver that callbacks are for: they come without a pointer of ours. Set
 /// while a [`Registration`] is there, which holds a reference.
 static CORE: AtomicPtr<kernel::ffi::c_void> = AtomicPtr::new(null_mut());
@@ -71,7 +76,7 @@ fn core<'a>() -> Option<ArcBorrow<'a, Core>> {
 
 /// The driver's registration with the AP bus. Dropping it unbinds all queues.
 pub(crate) struct Registration {
-    driver: KBox<bindings::ap_driver>,
+    driver: Shared<bindings::ap_driver>,
 }
 
 // SAFETY: Only ever used to be dropped.
@@ -110,27 +115,30 @@ const fn queue_type(dev_type: u32) -> bindings::ap_device_id {
 
 impl Registration {
     pub(crate) fn new(core: Arc<Core>, module: &'static ThisModule) -> Result<Self> {
-        let mut driver = KBox::new(bindings::ap_driver::default(), GFP_KERNEL)?;
-        driver.probe = Some(probe);
-        driver.remove = Some(remove);
-        driver.in_use = Some(in_use);
-        driver.on_config_changed = Some(config_changed);
-        driver.on_scan_complete = Some(scan_complete);
-        driver.ids = IDS.0.as_ptr().cast_mut();
+        let driver = Shared::new(bindings::ap_driver {
+            probe: Some(probe),
+            remove: Some(remove),
+            in_use: Some(in_use),
+            on_config_changed: Some(config_changed),
+            on_scan_complete: Some(scan_complete),
+            ids: IDS.0.as_ptr().cast_mut(),
+            ..bindings::ap_driver::default()
+        })?;
         let kept = core.clone();
         let foreign = <Arc<Core> as kernel::types::ForeignOwnable>::into_foreign(core);
         CORE.store(foreign.cast(), Ordering::Release);
-        let name = c"vfio_ap".as_char_ptr().cast_mut();
+        let name = NAME.as_char_ptr().cast_mut();
         // SAFETY: The driver stays at its place until it is unregistered, which
         // is when it is dropped; the callbacks fit their types.
-        let ret = unsafe { bindings::ap_driver_register(&mut *driver, module.as_ptr(), name) };
+        let ret = unsafe { bindings::ap_driver_register(driver.as_ptr(), module.as_ptr(), name) };
         if let Err(error) = to_result(ret) {
             Self::give_up_core();
             return Err(error);
         }
-        // the configuration may have changed before the bus knew of us
+        // the configuration may have changed before the bus knew of us; if it
+        // tells of another while this is asked for, that counts
         if let Ok(qci) = insn::qci() {
-            kept.scan_complete(&mut Free::on_entry(), qci.matrix);
+            kept.registered(&mut Free::on_entry(), qci.matrix);
         }
         Ok(Self { driver })
     }
@@ -146,7 +154,7 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         // SAFETY: It was registered.
-        unsafe { bindings::ap_driver_unregister(&mut *self.driver) };
+        unsafe { bindings::ap_driver_unregister(self.driver.as_ptr()) };
         Self::give_up_core();
     }
 }
@@ -229,8 +237,8 @@ pub(super) fn queue_status(device: *mut bindings::ap_device) -> &'static str {
     }
 }
 
-/// Runs `f` with the name of the driver that has a queue; none if no driver
-/// has, or if that is just being changed.
+/// Runs `f`, which must not sleep, with the name of the driver that has a queue;
+/// none if no other driver has.
 pub(crate) fn with_driver_of<R>(apqn: Apqn, f: impl FnOnce(Option<&str>) -> R) -> R {
     // SAFETY: Any queue may be asked for.
     let queue = unsafe { bindings::ap_get_qdev(apqn.to_qid().into()) };
@@ -239,21 +247,18 @@ pub(crate) fn with_driver_of<R>(apqn: Apqn, f: impl FnOnce(Option<&str>) -> R) -
     }
     // SAFETY: A reference to the queue's device was taken.
     let device = unsafe { &raw mut (*queue).ap_dev.device };
-    // SAFETY: As above; who changes the driver holds the mutex all the while.
-    let locked = unsafe { bindings::mutex_trylock(&raw mut (*device).mutex) } != 0;
-    // SAFETY: As above.
-    let driver = unsafe { (*device).driver };
-    let name = if locked && !driver.is_null() {
-        // SAFETY: A driver that has a device stays; its name is a string.
-        unsafe { CStr::from_char_ptr((*driver).name) }.to_str().ok()
-    } else {
-        None
-    };
-    let result = f(name);
-    if locked {
-        // SAFETY: It was just locked.
-        unsafe { bindings::mutex_unlock(&raw mut (*device).mutex) };
-    }
+    let reading = rcu::read_lock();
+    // SAFETY: As above; looked at without the device's lock, as C does to name
+    // the driver, since whoever has it may wait for hardware.
+    let driver = unsafe { (&raw const (*device).driver).read_volatile() };
+    // SAFETY: A driver is taken from its devices before its module goes, whose
+    // memory is freed only when those who read under RCU have ended. Its name is
+    // a string of the module's.
+    let name = (!driver.is_null()).then(|| unsafe { CStr::from_char_ptr((*driver).name) });
+    // this driver has it, as far as the bus is concerned, when it comes or goes
+    let other = name.filter(|name| *name != NAME);
+    let result = f(other.and_then(|name| name.to_str().ok()));
+    drop(reading);
     // SAFETY: The reference from above.
     unsafe { bindings::put_device(device) };
     result

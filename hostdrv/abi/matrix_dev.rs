@@ -7,6 +7,7 @@ use core::ptr::NonNull;
 use kernel::error::{from_err_ptr, to_result, Result};
 use kernel::prelude::*;
 
+use super::shared::Shared;
 use super::{bindings, sysfs};
 
 /// The root device `vfio_ap`.
@@ -29,14 +30,16 @@ impl Drop for Root {
 }
 
 /// The bus `matrix`.
-struct Bus(KBox<bindings::bus_type>);
+struct Bus(Shared<bindings::bus_type>);
 
 impl Bus {
     fn new() -> Result<Self> {
-        let mut bus = KBox::new(bindings::bus_type::default(), GFP_KERNEL)?;
-        bus.name = c"matrix".as_char_ptr();
+        let bus = Shared::new(bindings::bus_type {
+            name: c"matrix".as_char_ptr(),
+            ..bindings::bus_type::default()
+        })?;
         // SAFETY: It stays at its place until it is unregistered.
-        to_result(unsafe { bindings::bus_register(&*bus) })?;
+        to_result(unsafe { bindings::bus_register(bus.as_ptr()) })?;
         Ok(Self(bus))
     }
 }
@@ -44,7 +47,7 @@ impl Bus {
 impl Drop for Bus {
     fn drop(&mut self) {
         // SAFETY: It was registered.
-        unsafe { bindings::bus_unregister(&*self.0) };
+        unsafe { bindings::bus_unregister(self.0.as_ptr()) };
     }
 }
 
@@ -55,7 +58,7 @@ impl Device {
     fn new(root: &Root, bus: &Bus) -> Result<Self> {
         let mut device = KBox::new(bindings::device::default(), GFP_KERNEL)?;
         device.parent = root.0.as_ptr();
-        device.bus = &*bus.0;
+        device.bus = bus.0.as_ptr();
         device.release = Some(release);
         let device = KBox::into_raw(device);
         // SAFETY: The format is a plain name.
@@ -84,17 +87,19 @@ unsafe extern "C" fn release(device: *mut bindings::device) {
 }
 
 /// The driver `vfio_ap` of the device.
-struct Driver(KBox<bindings::device_driver>);
+struct Driver(Shared<bindings::device_driver>);
 
 impl Driver {
     fn new(bus: &Bus) -> Result<Self> {
-        let mut driver = KBox::new(bindings::device_driver::default(), GFP_KERNEL)?;
-        driver.name = c"vfio_ap".as_char_ptr();
-        driver.bus = &*bus.0;
-        driver.suppress_bind_attrs = true;
-        driver.dev_groups = sysfs::matrix_groups();
+        let driver = Shared::new(bindings::device_driver {
+            name: c"vfio_ap".as_char_ptr(),
+            bus: bus.0.as_ptr(),
+            suppress_bind_attrs: true,
+            dev_groups: sysfs::matrix_groups(),
+            ..bindings::device_driver::default()
+        })?;
         // SAFETY: It stays at its place until it is unregistered.
-        to_result(unsafe { bindings::driver_register(&mut *driver) })?;
+        to_result(unsafe { bindings::driver_register(driver.as_ptr()) })?;
         Ok(Self(driver))
     }
 }
@@ -102,7 +107,7 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         // SAFETY: It was registered.
-        unsafe { bindings::driver_unregister(&mut *self.0) };
+        unsafe { bindings::driver_unregister(self.0.as_ptr()) };
     }
 }
 

@@ -9,6 +9,7 @@
 //! ```
 
 use core::mem::offset_of;
+use core::pin::Pin;
 use core::ptr::{null, null_mut, NonNull};
 
 use kernel::error::{from_err_ptr, from_result, to_result, Result};
@@ -16,7 +17,7 @@ use kernel::ffi::{c_int, c_void};
 use kernel::prelude::*;
 use kernel::sync::aref::ARef;
 use kernel::sync::{Arc, ArcBorrow};
-use kernel::types::ForeignOwnable;
+use kernel::types::{ForeignOwnable, Opaque};
 
 use super::matrix_dev::MatrixDevice;
 use super::{bindings, sysfs, vfio, Kvm, VfioDevice};
@@ -111,17 +112,18 @@ pub(super) unsafe fn of_vfio<'a>(vfio: *mut bindings::vfio_device) -> ArcBorrow<
 /// Registration of the mdev driver and of the mdev type. Dropping it removes
 /// all mdevs.
 pub(crate) struct Registration {
-    context: KBox<Context>,
+    context: Pin<KBox<Context>>,
     _matrix_device: MatrixDevice,
 }
 
-/// What C keeps pointers to.
+/// What C keeps pointers to, so that it stays at its place; only `ops` and
+/// `core` are not changed by C.
 struct Context {
-    driver: bindings::mdev_driver,
+    driver: Opaque<bindings::mdev_driver>,
     ops: bindings::vfio_device_ops,
-    parent: bindings::mdev_parent,
-    kind: bindings::mdev_type,
-    kinds: [*mut bindings::mdev_type; 1],
+    parent: Opaque<bindings::mdev_parent>,
+    kind: Opaque<bindings::mdev_type>,
+    kinds: Opaque<[*mut bindings::mdev_type; 1]>,
     core: Arc<Core>,
 }
 
@@ -137,33 +139,29 @@ impl Registration {
         matrix_device: MatrixDevice,
         module: &'static ThisModule,
     ) -> Result<Self> {
-        let mut context = KBox::new(
+        let kind = bindings::mdev_type {
+            sysfs_name: c"passthrough".as_char_ptr(),
+            pretty_name: c"VFIO AP Passthrough Device".as_char_ptr(),
+            ..bindings::mdev_type::default()
+        };
+        let context = KBox::pin(
             Context {
-                driver: bindings::mdev_driver::default(),
+                driver: Opaque::new(Self::driver(module)),
                 ops: vfio::ops(),
-                parent: bindings::mdev_parent::default(),
-                kind: bindings::mdev_type::default(),
-                kinds: [null_mut()],
+                parent: Opaque::new(bindings::mdev_parent::default()),
+                kind: Opaque::new(kind),
+                kinds: Opaque::new([null_mut()]),
                 core,
             },
             GFP_KERNEL,
         )?;
-        context.driver.device_api = c"vfio-ap".as_char_ptr();
-        context.driver.max_instances = MAX_INSTANCES;
-        context.driver.probe = Some(probe);
-        context.driver.remove = Some(remove);
-        context.driver.driver.name = c"vfio_ap_mdev".as_char_ptr();
-        context.driver.driver.owner = module.as_ptr();
-        context.driver.driver.mod_name = c"vfio_ap".as_char_ptr();
-        context.driver.driver.dev_groups = sysfs::mdev_groups();
-        context.kind.sysfs_name = c"passthrough".as_char_ptr();
-        context.kind.pretty_name = c"VFIO AP Passthrough Device".as_char_ptr();
-        context.kinds = [&raw mut context.kind];
+        // SAFETY: Nobody else has it yet.
+        unsafe { *context.kinds.get() = [context.kind.get()] };
 
-        let driver = &raw mut context.driver;
+        let driver = context.driver.get();
         // SAFETY: The driver stays at its place until it is unregistered.
         to_result(unsafe { bindings::mdev_register_driver(driver) })?;
-        let (parent, kinds) = (&raw mut context.parent, context.kinds.as_mut_ptr());
+        let (parent, kinds) = (context.parent.get(), context.kinds.get().cast());
         let device = matrix_device.as_ptr();
         // SAFETY: All of it stays at its place until it is unregistered.
         let ret = unsafe { bindings::mdev_register_parent(parent, device, driver, kinds, 1) };
@@ -177,14 +175,31 @@ impl Registration {
             _matrix_device: matrix_device,
         })
     }
+
+    fn driver(module: &'static ThisModule) -> bindings::mdev_driver {
+        bindings::mdev_driver {
+            device_api: c"vfio-ap".as_char_ptr(),
+            max_instances: MAX_INSTANCES,
+            probe: Some(probe),
+            remove: Some(remove),
+            driver: bindings::device_driver {
+                name: c"vfio_ap_mdev".as_char_ptr(),
+                owner: module.as_ptr(),
+                mod_name: c"vfio_ap".as_char_ptr(),
+                dev_groups: sysfs::mdev_groups(),
+                ..bindings::device_driver::default()
+            },
+            ..bindings::mdev_driver::default()
+        }
+    }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
         // SAFETY: It was registered.
-        unsafe { bindings::mdev_unregister_parent(&mut self.context.parent) };
+        unsafe { bindings::mdev_unregister_parent(self.context.parent.get()) };
         // SAFETY: It was registered.
-        unsafe { bindings::mdev_unregister_driver(&mut self.context.driver) };
+        unsafe { bindings::mdev_unregister_driver(self.context.driver.get()) };
     }
 }
 
@@ -199,7 +214,8 @@ unsafe fn context_of<'a>(device: *mut bindings::device) -> &'a Context {
     let offset = offset_of!(Context, driver) + offset_of!(bindings::mdev_driver, driver);
     // SAFETY: As above; the driver is part of the context.
     let context = unsafe { driver.byte_sub(offset) };
-    // SAFETY: The context outlives the driver's registration.
+    // SAFETY: The context outlives the driver's registration; what C changes of
+    // it is behind `Opaque`.
     unsafe { &*context.cast::<Context>() }
 }
 

@@ -15,6 +15,7 @@ mod irq;
 mod kvm;
 pub(crate) mod matrix_dev;
 pub(crate) mod mdev;
+mod shared;
 mod sysfs;
 mod vfio;
 mod workqueue;

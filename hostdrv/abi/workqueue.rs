@@ -3,9 +3,11 @@
 
 use core::ptr::NonNull;
 
+use kernel::container_of;
+use kernel::ffi::c_int;
 use kernel::prelude::*;
 use kernel::sync::Arc;
-use kernel::workqueue::{self, WorkItem};
+use kernel::workqueue::{self, RawDelayedWorkItem, WorkItem};
 
 use super::bindings;
 use crate::queue::Queue;
@@ -39,6 +41,27 @@ impl WorkQueue {
     pub(crate) fn queue(&self) -> &workqueue::Queue {
         // SAFETY: By the invariant it stays as long as `self`.
         unsafe { workqueue::Queue::from_raw(self.0.as_ptr()) }
+    }
+
+    /// Has an item run at once, also if it was to run later.
+    pub(crate) fn enqueue_now<W>(&self, item: W) -> W::EnqueueOutput
+    where
+        W: RawDelayedWorkItem<0> + Send + 'static,
+    {
+        let cpu = bindings::wq_misc_consts_WORK_CPU_UNBOUND as c_int;
+        let enqueue = |work: *mut bindings::work_struct| {
+            // SAFETY: The item is delayed work, so its work is part of one, and
+            // both stay until the item has run, or `__enqueue` has it back; by
+            // the invariant the queue exists.
+            let was_pending = unsafe {
+                let work = container_of!(work, bindings::delayed_work, work);
+                bindings::mod_delayed_work_on(cpu, self.0.as_ptr(), work, 0)
+            };
+            // what was pending has the reference of when it was enqueued
+            !was_pending
+        };
+        // SAFETY: False is returned only if the item is enqueued already.
+        unsafe { item.__enqueue(enqueue) }
     }
 
     /// Waits until nothing runs, and nothing is left of what ran.

@@ -90,6 +90,8 @@ struct Locked {
 #[derive(Default)]
 struct Hardware {
     apcbs: Vec<Matrix>,
+    /// What those who watch each `guest_matrix` were told of.
+    told: Vec<Matrix>,
     used: bool,
     /// Resets fail.
     broken: bool,
@@ -125,6 +127,7 @@ impl Machine {
             plugs: (0..mdevs.len()).map(Mutex::new).collect(),
             hardware: Mutex::new(Hardware {
                 apcbs: mdevs.iter().map(|_| Matrix::EMPTY).collect(),
+                told: mdevs.iter().map(|_| Matrix::EMPTY).collect(),
                 used: true,
                 broken: false,
             }),
@@ -188,11 +191,13 @@ impl Machine {
         machine.locked.lock().unwrap().stop = true;
         machine.work.notify_all();
         worker.join().unwrap();
-        // everybody has what they should have
+        // everybody has what they should have, and was told
         let locked = machine.locked.lock().unwrap();
         for (index, &id) in machine.mdevs.iter().enumerate() {
             let mdev = locked.model.mdev(id).unwrap();
             assert_eq!(machine.apcb(index), locked.model.wanted(mdev));
+            let told = machine.hardware.lock().unwrap().told[index];
+            assert_eq!(told, locked.model.guest_matrix(mdev));
         }
     }
 
@@ -248,8 +253,12 @@ impl Driver for Machine {
         })
     }
 
-    fn mdev_after(&self, _free: &mut Free<'_>, id: Option<MdevId>) -> Option<MdevId> {
-        self.locked.lock().unwrap().model.mdev_after(id)
+    fn look<H: Before<order::Model>, T>(
+        &self,
+        _held: &mut Held<'_, H>,
+        look: impl FnOnce(&Model<Heap>) -> T,
+    ) -> T {
+        look(&self.locked.lock().unwrap().model)
     }
 
     fn with_plug(
@@ -275,7 +284,14 @@ impl Driver for Machine {
         assert!(holders.count() <= 1, "queue in two guests");
     }
 
-    fn changed(&self, _guest: &mut usize) {}
+    fn changed(&self, guest: &mut usize) {
+        let mut hardware = self.hardware.lock().unwrap();
+        hardware.told[*guest] = hardware.apcbs[*guest];
+    }
+
+    fn shown(&self, _held: &mut Held<'_, order::Plug>, guest: &mut usize, matrix: Matrix) {
+        self.hardware.lock().unwrap().told[*guest] = matrix;
+    }
 
     fn wait_and_look<T>(
         &self,
@@ -415,4 +431,63 @@ fn guest_reset_that_fails_against_another() {
         };
         Machine::run(&machine, reset(), reset());
     });
+}
+
+/// What comes back is reset, which may take long; what the host has lost is gone
+/// from the guests before.
+#[test]
+fn what_the_host_loses_goes_before_what_comes_back_is_reset() {
+    model(|| {
+        let machine = Machine::new();
+        let y = Apqn::new(Apid::new(6), Apqi::new(7));
+        let only = |apqn: Apqn| Matrix {
+            apm: [apqn.apid].into_iter().collect(),
+            aqm: [apqn.apqi].into_iter().collect(),
+            ..Matrix::EMPTY
+        };
+        lose(&machine, y, only(y));
+        let mut cleared = Vec::new();
+        protocol::config_changed(&*machine, &mut free(), only(y), |apqn| {
+            assert_eq!(machine.apcb(0), Matrix::EMPTY);
+            cleared.push(apqn);
+            true
+        });
+        assert_eq!(cleared, [y]);
+        let locked = machine.locked.lock().unwrap();
+        assert_eq!(locked.model.host().current(), only(y));
+        assert!(locked.model.queue(y).is_err());
+    });
+}
+
+/// Has the second guest leave something in a queue that the host then loses, but
+/// for which it has what it had before.
+fn lose(machine: &Machine, apqn: Apqn, only: Matrix) {
+    let mut locked = machine.locked.lock().unwrap();
+    let mut step = |event| {
+        let mut begun = None;
+        let effects = locked.model.step(event, &mut |effect| {
+            if let QueueEffect::StartReset(_, epoch) = effect {
+                begun = Some(epoch);
+            }
+        });
+        let _ = effects.unwrap();
+        begun
+    };
+    let id = machine.mdevs[1];
+    let both = Matrix {
+        apm: x().apm.or(only.apm),
+        aqm: x().aqm.or(only.aqm),
+        ..Matrix::EMPTY
+    };
+    step(Event::ScanComplete(both));
+    let epoch = step(Event::Bind(apqn)).unwrap();
+    step(Event::ResetDone(apqn, epoch, Outcome::Completed));
+    step(Event::Edit(id, Edit::Replace(only), Ownership::Available));
+    for host in [both, x()] {
+        step(Event::ScanComplete(host));
+        step(Event::Plan(id));
+        step(Event::Published(id));
+    }
+    step(Event::Unbind(apqn));
+    step(Event::Unbound(apqn));
 }

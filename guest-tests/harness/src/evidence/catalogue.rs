@@ -260,9 +260,11 @@ pub const CATALOGUE: &[Weakness] = &[
         number: 24,
         found: READ,
         defect: "a change between the query at load and the registration is not seen",
-        proof: Proof::Ours {
-            why: "not shown: the window is some microseconds of one modprobe",
-            tests: &["logic::filter::what_the_host_loses_the_guest_loses_at_once"],
+        proof: Proof::Both {
+            test: "driver::weaknesses::cases::w24_a_change_while_loading_is_seen",
+            c: "guest_matrix 05.0004",
+            rust: "guest_matrix 05.0004 05.0005",
+            more: &["logic::filter::what_the_bus_told_counts_for_more_than_what_was_asked"],
         },
     },
     Weakness {

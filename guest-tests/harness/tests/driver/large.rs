@@ -3,7 +3,7 @@
 //! deconfigured.
 
 use crate::{
-    A, APMASK, B, BIND, UNBIND, boot_on, client, domains, refused, set, shell, until, wait_for,
+    A, APMASK, B, BIND, UNBIND, boot_on, domains, refused, set, shell, until, wait_for,
     wait_for_card,
 };
 use harness::mdev::{Mdev, Resource, store};
@@ -84,7 +84,10 @@ fn everything_works_on_twelve_by_sixteen() {
     assert_eq!(counted(), "192 assigned");
 
     over_provisioning_and_owners(&machine);
-    let mut client = client(&machine, &mdev);
+    let mut client = VfioClient::start(&machine);
+    a_change_is_told_without_a_guest(&mut client, &mdev, &on, &all);
+    let open = format!("open dev group {}", mdev.path());
+    assert_eq!(client.ask(&open).unwrap(), "ok");
     assert_eq!(counted(), "16 assigned 176 in use");
     a_change_is_told_by_poll_and_uevent(&machine, &mut client, &mdev, &on, &all);
     host_changes_are_followed(&machine, &mdev, &on, &all);
@@ -119,6 +122,30 @@ fn over_provisioning_and_owners(machine: &Machine) {
     assert_eq!(refused, not_available);
     store(machine, APMASK, "-0x21").unwrap();
     other.remove().unwrap();
+}
+
+/// What a guest would get changes, and who watches is told; also at the end of
+/// one, when nothing is the guest's any more.
+fn a_change_is_told_without_a_guest(client: &mut VfioClient, mdev: &Mdev, on: &[u8], all: &[u8]) {
+    let file = format!("watch {}/guest_matrix", mdev.path());
+    assert_eq!(client.ask(&file).unwrap(), "ok");
+    for (assign, adapters) in [(false, &on[1..]), (true, on)] {
+        mdev.change(assign, Resource::Adapter, on[0]).unwrap();
+        assert_eq!(client.ask("poll 60000").unwrap(), "changed");
+        expect(mdev, "guest_matrix", &matrix(adapters, all));
+    }
+    assert_eq!(client.ask("listen").unwrap(), "ok");
+    let open = format!("open dev group {}", mdev.path());
+    assert_eq!(client.ask(&open).unwrap(), "ok");
+    assert_eq!(client.ask("close dev").unwrap(), "ok");
+    // The guest has it; nobody has anything; the next guest would have it.
+    let mut heard = 0;
+    until("three uevents", || {
+        let new = client.ask("uevents GUEST_MATRIX").unwrap();
+        heard += new.matches("GUEST_MATRIX=changed").count();
+        heard == 3
+    });
+    expect(mdev, "guest_matrix", &matrix(on, all));
 }
 
 fn a_change_is_told_by_poll_and_uevent(

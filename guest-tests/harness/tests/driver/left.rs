@@ -8,6 +8,7 @@ use crate::{
 };
 use harness::mdev::{Mdev, Resource, store};
 use harness::{Driver, Machine, qmp};
+use std::time::{Duration, Instant};
 
 /// An mdev with both queues of an adapter, which a guest has.
 fn with_adapter<'a>(machine: &'a Machine, apid: u8) -> Mdev<'a> {
@@ -81,6 +82,8 @@ fn what_a_guest_left_is_nobodys() {
     // The bus does nothing of its own accord meanwhile.
     store(&machine, "/sys/bus/ap/config_time", "120").unwrap();
 
+    a_reset_that_is_asked_for_is_begun_at_once(&machine);
+
     // A ZAPQ that fails, as long as it does.
     let mdev = with_adapter(&machine, 5);
     let mut user = client(&machine, &mdev);
@@ -147,6 +150,8 @@ fn what_a_guest_left_is_nobodys() {
     machine.qmp(qmp::ApClearFaults {}).unwrap();
     is_given(&machine, "+5", "05.0005", since);
 
+    what_goes_need_not_wait_for_what_comes_back(&machine);
+
     // What is taken for good goes with the driver, which says so.
     let mdev = with_adapter(&machine, 7);
     let user = client(&machine, &mdev);
@@ -162,4 +167,61 @@ fn what_a_guest_left_is_nobodys() {
     assert!(told.len() == 1 && told[0].contains("07.0005"), "{log}");
     store(&machine, APMASK, "+7").unwrap();
     machine.shutdown().unwrap();
+}
+
+/// A domain goes as another comes back, with a queue that does not let itself be
+/// reset: the bus waits for that, but no guest does.
+fn what_goes_need_not_wait_for_what_comes_back(machine: &Machine) {
+    store(machine, APMASK, "-5,-6").unwrap();
+    loses_domain(machine);
+    let mdev = Mdev::create(machine, A).unwrap();
+    mdev.change(true, Resource::Adapter, 6).unwrap();
+    mdev.change(true, Resource::Domain, 4).unwrap();
+    wait_for(&mdev, "guest_matrix", &["06.0004"]);
+    let mut user = client(machine, &mdev);
+    let faults = "[[fault]]\napqn = \"05.0005\"\non = \"zapq\"\nrc = 2".to_owned();
+    machine.qmp(qmp::ApInject { faults }).unwrap();
+    let since = mark(machine);
+    domains(machine, "5", "4,5,7");
+    until("the guest loses the queue", || {
+        user.ask("masks").unwrap() != "none"
+    });
+    let log = shell(machine, "dmesg | grep 'vfio_ap: .*05.0005' || true");
+    assert!(!log.contains("came back"), "{log}");
+    machine.qmp(qmp::ApClearFaults {}).unwrap();
+    until("a driver of the host's has it", || {
+        let line = "ls /sys/bus/ap/drivers/vfio_ap/05.0005 || true";
+        !shell(machine, line).is_empty()
+    });
+    let done = done_to(machine, "05.0005", since);
+    assert!(done.contains(&("zapq".to_owned(), 0)), "{done:?}");
+    user.end().unwrap();
+    mdev.remove().unwrap();
+    domains(machine, "4,5", "4,5,7");
+    until("the bus has its queues", || {
+        shell(machine, "ls -d /sys/bus/ap/devices/??.0004 | wc -l").trim() == "3"
+    });
+}
+
+/// What failed is tried again a second later; who asks for it does not wait so long.
+fn a_reset_that_is_asked_for_is_begun_at_once(machine: &Machine) {
+    const RESETS: u32 = 20;
+    let mdev = with_adapter(machine, 7);
+    let mut user = client(machine, &mdev);
+    let faults = "[[fault]]\napqn = \"07.0004\"\non = \"zapq\"\nrc = 1".to_owned();
+    machine.qmp(qmp::ApInject { faults }).unwrap();
+    let begin = Instant::now();
+    for _ in 0..RESETS {
+        assert_eq!(user.ask("reset dev").unwrap(), "EIO");
+    }
+    // far more than twenty instructions take, and less than twenty seconds
+    let took = begin.elapsed();
+    assert!(
+        took < Duration::from_secs(u64::from(RESETS) / 2),
+        "{took:?}"
+    );
+    machine.qmp(qmp::ApClearFaults {}).unwrap();
+    wait_for(&mdev, "explain", &[]);
+    user.end().unwrap();
+    mdev.remove().unwrap();
 }

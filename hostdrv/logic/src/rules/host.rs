@@ -15,14 +15,17 @@ use crate::ap_arch::{Apid, Apqi, Matrix, Qci, QciFlags};
 pub struct Host {
     current: Matrix,
     settled: Matrix,
+    /// The bus has told of a configuration.
+    told: bool,
 }
 
 impl Host {
-    /// A host whose scan is over.
+    /// A host whose scan is over, and whose bus has told nothing yet.
     pub fn new(config: Matrix) -> Self {
         Self {
             current: config,
             settled: config,
+            told: false,
         }
     }
 
@@ -36,13 +39,23 @@ impl Host {
         self.settled
     }
 
+    /// What was asked for when the bus had come to know the driver is older than
+    /// all that the bus told meanwhile.
+    pub(super) fn registered(&mut self, config: Matrix) {
+        if !self.told {
+            *self = Self::new(config);
+        }
+    }
+
     pub(super) fn config_changed(&mut self, config: Matrix) {
         self.current = config;
         self.settled = self.settled.intersect(config);
+        self.told = true;
     }
 
     pub(super) fn scan_complete(&mut self, config: Matrix) {
         *self = Self::new(config);
+        self.told = true;
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Mdev {
     pub(super) publishing: Option<Matrix>,
     /// Something happened since the guest's masks were last planned.
     pub(super) due: bool,
+    /// What those who watch `guest_matrix` were last told of.
+    pub(super) told: Matrix,
 }
 
 impl Mdev {
@@ -52,6 +54,7 @@ impl Mdev {
             published: Matrix::EMPTY,
             publishing: None,
             due: false,
+            told: Matrix::EMPTY,
         }
     }
 

@@ -56,4 +56,4 @@ pub use model::{Condition, Effects, Event, Model, QueueEffect, Scope};
 pub use parse::{Attribute, parse_ap_config, parse_number};
 pub use queue::{Binding, CleanToken, Epoch, Health, Queue, Reset, State, Traces};
 pub use reset::{Outcome, ResetRun, ResetStep};
-pub use table::{Memory, NoRoom, Table};
+pub use table::{Memory, NoRoom, Table, with_room};

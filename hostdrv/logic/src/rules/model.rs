@@ -31,6 +31,9 @@ pub enum Event {
     Unbound(Apqn),
     /// A queue that comes back ([`Model::returning`]) was reset.
     Cleared(Apqn),
+    /// The AP bus tells of changes from now on. This is the configuration, asked
+    /// for once more, since it may have changed before.
+    Registered(Matrix),
     /// The host's configuration changed; a scan for devices begins.
     ConfigChanged(Matrix),
     /// The scan is over.
@@ -53,6 +56,8 @@ pub enum Event {
 pub struct Effects {
     /// Write these masks to the guest, then send [`Event::Published`].
     pub set_apcb: Option<Apcb>,
+    /// Without that, `guest_matrix` shows this now: tell those who watch it.
+    pub shown: Option<Matrix>,
     /// Whose guests may not have what they should.
     pub reconcile: Scope,
 }
@@ -72,8 +77,8 @@ pub enum Scope {
 impl From<Scope> for Effects {
     fn from(reconcile: Scope) -> Self {
         Self {
-            set_apcb: None,
             reconcile,
+            ..Self::default()
         }
     }
 }
@@ -248,6 +253,10 @@ impl<M: Memory> Model<M> {
             Event::Unbind(apqn) => self.unbind(apqn, out)?.into(),
             Event::Unbound(apqn) => self.unbound(apqn, out)?.into(),
             Event::Cleared(apqn) => self.cleared(apqn)?.into(),
+            Event::Registered(config) => {
+                self.host.registered(config);
+                self.host_changed(out).into()
+            }
             Event::ConfigChanged(config) => {
                 self.host.config_changed(config);
                 self.host_changed(out).into()
@@ -261,10 +270,7 @@ impl<M: Memory> Model<M> {
                 self.reset_done(apqn, epoch, outcome, out)?.into()
             }
             Event::Retry(apqn) => self.retry(apqn, out)?.into(),
-            Event::Plan(id) => Effects {
-                set_apcb: self.plan(id)?,
-                reconcile: Scope::None,
-            },
+            Event::Plan(id) => self.plan(id)?,
             Event::Published(id) => self.published(id, out)?.into(),
         };
         self.make_due(effects.reconcile);
@@ -306,7 +312,8 @@ impl<M: Memory> Model<M> {
         for queue in self.queues.as_mut_slice() {
             queue.forget_guest(id);
         }
-        Ok(Scope::None)
+        // the matrix that is shown is the next guest's from now on
+        Ok(Scope::One(id))
     }
 
     fn remove(&mut self, id: MdevId) -> Result<Scope, Errno> {
@@ -347,7 +354,9 @@ impl<M: Memory> Model<M> {
         if queue.is_idle() {
             out(QueueEffect::Settled(apqn));
         }
-        Ok(queue.plugged_by().map_or(Scope::None, Scope::One))
+        let holder = queue.plugged_by();
+        let concerned = holder.or(self.owner(apqn).map(Mdev::id));
+        Ok(concerned.map_or(Scope::None, Scope::One))
     }
 
     fn unbound(&mut self, apqn: Apqn, out: &mut dyn FnMut(QueueEffect)) -> Result<Scope, Errno> {

@@ -12,7 +12,7 @@ use super::order::{self, Before, Free, Held};
 use super::{
     Apcb, Condition, Edit, Effects, Errno, Event, MdevId, Memory, Model, Ownership, Scope,
 };
-use crate::ap_arch::Apqn;
+use crate::ap_arch::{Apqn, Matrix};
 
 /// What the rules run on.
 pub trait Driver {
@@ -31,8 +31,12 @@ pub trait Driver {
         event: Event,
     ) -> Result<Effects, Errno>;
 
-    /// The oldest mdev younger than `id`, or the oldest of all.
-    fn mdev_after(&self, free: &mut Free<'_>, id: Option<MdevId>) -> Option<MdevId>;
+    /// Looks at the model.
+    fn look<H: Before<order::Model>, T>(
+        &self,
+        held: &mut Held<'_, H>,
+        look: impl FnOnce(&Model<Self::Memory>) -> T,
+    ) -> T;
 
     /// Runs `f` with the `plug` lock of an mdev and what it guards; not at all
     /// if the mdev is gone.
@@ -46,8 +50,13 @@ pub trait Driver {
     /// Writes masks to the guest.
     fn set_apcb(&self, held: &mut Held<'_, order::Plug>, guest: &mut Self::Guest, apcb: &Apcb);
 
-    /// Tells who listens that the guest's masks were changed.
+    /// Tells the guest, and who watches `guest_matrix`, that its masks were
+    /// changed.
     fn changed(&self, guest: &mut Self::Guest);
+
+    /// Tells who watches `guest_matrix` that it shows something else, although
+    /// no masks were written.
+    fn shown(&self, held: &mut Held<'_, order::Plug>, guest: &mut Self::Guest, matrix: Matrix);
 
     /// Waits for a condition to come true, and looks at the model before
     /// anything else can happen. May give up on [`Condition::Joined`] and
@@ -70,10 +79,13 @@ pub trait Driver {
 pub fn reconcile(driver: &impl Driver, free: &mut Free<'_>, mdev: MdevId) {
     driver.with_plug(free, mdev, |held, guest| {
         while let Ok(Effects {
-            set_apcb: Some(apcb),
-            ..
+            set_apcb, shown, ..
         }) = driver.step(held, Event::Plan(mdev))
         {
+            if let Some(matrix) = shown {
+                driver.shown(held, guest, matrix);
+            }
+            let Some(apcb) = set_apcb else { break };
             driver.set_apcb(held, guest, &apcb);
             // fails only without a plan, and there was one
             let _ = driver.step(held, Event::Published(mdev));
@@ -88,10 +100,10 @@ pub fn handle(driver: &impl Driver, free: &mut Free<'_>, event: Event) -> Result
         Scope::None => {}
         Scope::One(mdev) => reconcile(driver, free, mdev),
         Scope::All => {
-            let mut next = driver.mdev_after(free, None);
+            let mut next = driver.look(free, |model| model.mdev_after(None));
             while let Some(mdev) = next {
                 reconcile(driver, free, mdev);
-                next = driver.mdev_after(free, Some(mdev));
+                next = driver.look(free, |model| model.mdev_after(Some(mdev)));
             }
         }
     }
@@ -138,7 +150,7 @@ pub fn reset(driver: &impl Driver, free: &mut Free<'_>, mdev: MdevId) -> Result<
 pub fn close(driver: &impl Driver, free: &mut Free<'_>, mdev: MdevId) -> Result<(), Errno> {
     handle(driver, free, Event::Close(mdev))?;
     driver.wait(free, Condition::Drained(mdev));
-    driver.step(free, Event::Detach(mdev)).map(drop)
+    handle(driver, free, Event::Detach(mdev))
 }
 
 /// Gives a queue back to the AP bus.
@@ -146,4 +158,31 @@ pub fn unbind(driver: &impl Driver, free: &mut Free<'_>, apqn: Apqn) -> Result<(
     handle(driver, free, Event::Unbind(apqn))?;
     driver.wait(free, Condition::Idle(apqn));
     handle(driver, free, Event::Unbound(apqn))
+}
+
+/// The host's configuration changed. The AP bus has not made the devices that
+/// come with it: until it does, no driver uses their queues, and what a guest
+/// left in them is taken away by `clear`, which tells whether it could.
+pub fn config_changed(
+    driver: &impl Driver,
+    free: &mut Free<'_>,
+    config: Matrix,
+    mut clear: impl FnMut(Apqn) -> bool,
+) {
+    // Clearing takes time: what the host lost goes from the guests before. None
+    // of these events fails: only the bus, which calls, makes a queue come back.
+    let current = driver.look(free, |model| model.host().current());
+    let _ = handle(
+        driver,
+        free,
+        Event::ConfigChanged(current.intersect(config)),
+    );
+    let mut last = None;
+    while let Some(apqn) = driver.look(free, |model| model.returning(config, last)) {
+        last = Some(apqn);
+        if clear(apqn) {
+            let _ = driver.step(free, Event::Cleared(apqn));
+        }
+    }
+    let _ = handle(driver, free, Event::ConfigChanged(config));
 }

@@ -5,24 +5,34 @@
 //! the model before the write, shrinkage after it: the model never claims less
 //! than the guest can reach.
 
-use super::{Apcb, Epoch, Errno, MdevId, Memory, Model, Queue, QueueEffect, Reset, Scope, Table};
+use super::{
+    Apcb, Effects, Epoch, Errno, MdevId, Memory, Model, Queue, QueueEffect, Reset, Scope, Table,
+};
 use crate::ap_arch::Matrix;
 
 impl<M: Memory> Model<M> {
     /// First half: decides on new masks if the guest should have others, and
-    /// marks every queue in them as the guest's.
-    pub(super) fn plan(&mut self, id: MdevId) -> Result<Option<Apcb>, Errno> {
+    /// marks every queue in them as the guest's. If not, what `guest_matrix`
+    /// shows may have changed all the same: what a guest would get.
+    pub(super) fn plan(&mut self, id: MdevId) -> Result<Effects, Errno> {
         let mdev = self.mdev(id)?;
         if mdev.publishing.is_some() {
             return Err(Errno::Ebusy);
         }
         if !mdev.due {
-            return Ok(None);
+            return Ok(Effects::default());
         }
         let wanted = self.wanted(mdev);
         if wanted == mdev.published {
-            self.mdev_mut(id)?.due = false;
-            return Ok(None);
+            let shown = self.guest_matrix(mdev);
+            let mdev = self.mdev_mut(id)?;
+            mdev.due = false;
+            let changed = mdev.told != shown;
+            mdev.told = shown;
+            return Ok(Effects {
+                shown: changed.then_some(shown),
+                ..Effects::default()
+            });
         }
         let mut queues = self.queues.as_mut_slice().iter_mut();
         let apcb = Apcb::admit(wanted, |apqn| {
@@ -37,7 +47,10 @@ impl<M: Memory> Model<M> {
         mdev.publishing = Some(wanted);
         // once they have it, this is all they should have
         mdev.due = false;
-        Ok(Some(apcb))
+        Ok(Effects {
+            set_apcb: Some(apcb),
+            ..Effects::default()
+        })
     }
 
     /// Second half: the APCB was written; what the guest lost is reset.
@@ -49,6 +62,7 @@ impl<M: Memory> Model<M> {
         let mdev = self.mdev_mut(id)?;
         let new = mdev.publishing.take().ok_or(Errno::Einval)?;
         mdev.published = new;
+        mdev.told = new;
         for index in 0..self.queues.as_slice().len() {
             let queue = &mut self.queues.as_mut_slice()[index];
             if queue.plugged_by() == Some(id) && !new.contains(queue.apqn()) {

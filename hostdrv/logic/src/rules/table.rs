@@ -2,10 +2,10 @@
 //! Where the model keeps its records.
 //!
 //! The model never allocates: kernel memory is asked for outside locks and may
-//! be refused. The caller reserves room first; an event that finds none returns
-//! `ENOMEM` and has changed nothing.
+//! be refused. The caller makes room first; an event that finds none returns
+//! `ENOMEM` and has changed nothing ([`with_room`]).
 
-use super::{Mdev, Queue};
+use super::{Errno, Mdev, Queue};
 
 /// No room was reserved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,4 +32,20 @@ pub trait Memory {
     type Mdevs: Table<Mdev>;
     /// Keeps the queues.
     type Queues: Table<Queue>;
+}
+
+/// Does what needs room in a table. Others may take the room before it is used:
+/// then it is made again. `ENOMEM` if it cannot be made. Both get `with`.
+pub fn with_room<W, R>(
+    with: &mut W,
+    make_room: impl Fn(&mut W) -> Result<(), Errno>,
+    act: impl Fn(&mut W) -> Result<R, Errno>,
+) -> Result<R, Errno> {
+    loop {
+        make_room(with)?;
+        match act(with) {
+            Err(Errno::Enomem) => {}
+            done => return done,
+        }
+    }
 }

@@ -16,11 +16,12 @@ fn queues() -> impl Iterator<Item = Apqn> {
 }
 
 fn everything() -> Matrix {
-    matrix(&[0, 1], &[0, 1], &[])
+    matrix(&[0, 1], &[0, 1], &[0, 1])
 }
 
 fn events(world: &World) -> Vec<Event> {
     let mut events = Vec::new();
+    let edit = |id, edit| Event::Edit(id, edit, Ownership::Available);
     for id in world.model.mdevs().iter().map(Mdev::id) {
         for number in [0, 1] {
             for edit in [
@@ -31,9 +32,14 @@ fn events(world: &World) -> Vec<Event> {
             ] {
                 events.push(Event::Edit(id, edit, Ownership::Available));
             }
+            let reserved = Edit::AssignAdapter(Apid::new(number));
+            events.push(Event::Edit(id, reserved, Ownership::ReservedForHost));
         }
         events.extend([
-            Event::Edit(id, Edit::Replace(everything()), Ownership::Available),
+            edit(id, Edit::Replace(everything())),
+            edit(id, Edit::AssignControlDomain(Apqi::new(1))),
+            edit(id, Edit::UnassignControlDomain(Apqi::new(1))),
+            Event::Remove(id),
             Event::Attach(id),
             Event::Revoke(id),
             Event::Close(id),
@@ -64,9 +70,10 @@ fn events(world: &World) -> Vec<Event> {
     for config in [
         everything(),
         matrix(&[0], &[0, 1], &[]),
-        matrix(&[0, 1], &[1], &[]),
+        matrix(&[0, 1], &[1], &[1]),
     ] {
         events.push(Event::ConfigChanged(config));
+        events.push(Event::Registered(config));
     }
     events.push(Event::ScanComplete(world.model.host().current()));
     events
@@ -79,10 +86,19 @@ fn explore(start: World, length: usize) -> usize {
     for _ in 0..length {
         let mut next = Vec::new();
         for world in border {
-            for event in events(&world) {
+            let made = world.model.mdevs().len() < 2;
+            let created = made.then(|| {
+                let mut after = world.clone();
+                after.create();
+                after
+            });
+            let stepped = events(&world).into_iter().filter_map(|event| {
                 let mut after = world.clone();
                 // step checks the invariants
-                if after.step(event).is_ok() && seen.insert(after.key()) {
+                after.step(event).ok().map(|_| after)
+            });
+            for after in stepped.chain(created) {
+                if seen.insert(after.key()) {
                     next.push(after);
                 }
             }

@@ -246,3 +246,74 @@ fn an_offline_adapter_comes_back_to_its_guest_but_to_no_other() {
     world.finish_resets(Outcome::Completed);
     assert_eq!(world.apcb(a), config);
 }
+
+#[test]
+fn what_the_bus_told_counts_for_more_than_what_was_asked() {
+    let (old, new) = (matrix(&[5], &[4], &[]), matrix(&[5, 6], &[4], &[]));
+    // it changed before the bus knew of the driver, which nobody tells
+    let mut world = World::with_clean_queues(old);
+    let id = world.create();
+    world.edit(id, Edit::Replace(new)).unwrap();
+    world.handle(Event::Bind(apqn(6, 4))).unwrap();
+    assert_eq!(guest_matrix(&world, id), old);
+    world.handle(Event::Registered(new)).unwrap();
+    world.finish_resets(Outcome::Completed);
+    assert_eq!(guest_matrix(&world, id), new);
+    // it changed, and the bus told, while the answer was on its way
+    let mut world = World::with_clean_queues(old);
+    world.handle(Event::ConfigChanged(new)).unwrap();
+    let scanning = *world.model.host();
+    world.handle(Event::Registered(old)).unwrap();
+    world.handle(Event::Registered(new)).unwrap();
+    assert_eq!(*world.model.host(), scanning);
+    world.handle(Event::ScanComplete(new)).unwrap();
+    let scanned = *world.model.host();
+    world.handle(Event::Registered(old)).unwrap();
+    assert_eq!(*world.model.host(), scanned);
+}
+
+#[test]
+fn who_watches_is_told_what_the_next_guest_would_get() {
+    let (both, one) = (matrix(&[5, 6], &[4], &[]), matrix(&[5], &[4], &[]));
+    let mut world = World::with_clean_queues(both);
+    let id = world.create();
+    // what the plan says that nobody has heard of yet
+    let plan = |world: &mut World, event| {
+        world.step(event).unwrap();
+        let effects = world.model.step(Event::Plan(id), &mut |_| ()).unwrap();
+        assert_eq!(effects.set_apcb, None, "{event:?}");
+        effects.shown
+    };
+    let edit = |edit| Event::Edit(id, edit, Ownership::Available);
+    assert_eq!(plan(&mut world, edit(Edit::Replace(both))), Some(both));
+    let missing = edit(Edit::AssignAdapter(Apid::new(9)));
+    assert_eq!(plan(&mut world, missing), None);
+    assert_eq!(plan(&mut world, Event::Unbind(apqn(6, 4))), Some(one));
+    assert_eq!(plan(&mut world, Event::Unbound(apqn(6, 4))), None);
+    assert_eq!(plan(&mut world, Event::Bind(apqn(6, 4))), None);
+    let epoch = world.running[&apqn(6, 4)].epoch;
+    let done = Event::ResetDone(apqn(6, 4), epoch, Outcome::Completed);
+    assert_eq!(plan(&mut world, done), Some(both));
+    assert_eq!(plan(&mut world, Event::ConfigChanged(one)), Some(one));
+    assert_eq!(plan(&mut world, Event::ScanComplete(both)), Some(both));
+}
+
+#[test]
+fn who_watches_is_told_of_what_is_left_when_a_guest_has_gone() {
+    let both = matrix(&[5, 6], &[4], &[]);
+    let mut world = World::with_clean_queues(both);
+    let id = world.guest(both);
+    world.handle(Event::Close(id)).unwrap();
+    let shown = |world: &mut World| {
+        world
+            .model
+            .step(Event::Plan(id), &mut |_| ())
+            .unwrap()
+            .shown
+    };
+    assert_eq!(guest_matrix(&world, id), Matrix::EMPTY);
+    world.finish_resets(Outcome::Completed);
+    assert_eq!(shown(&mut world), None);
+    world.step(Event::Detach(id)).unwrap();
+    assert_eq!(shown(&mut world), Some(both));
+}

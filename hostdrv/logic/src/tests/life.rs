@@ -275,6 +275,23 @@ fn a_guest_reset_leaves_the_masks_alone() {
     assert_eq!(world.signals[&id], 1);
 }
 
+/// What the guest does not have, and nobody used since its reset, is clean.
+#[test]
+fn a_guest_reset_leaves_clean_queues_alone() {
+    let mut world = World::with_clean_queues(matrix(&[5], &[4, 5], &[]));
+    world.handle(Event::Unbind(apqn(5, 5))).unwrap();
+    world.handle(Event::Unbound(apqn(5, 5))).unwrap();
+    // one queue is missing, so the guest does not get the other
+    let id = world.guest(matrix(&[5], &[4, 5], &[]));
+    assert_eq!(world.apcb(id), matrix(&[], &[4, 5], &[]));
+    world.handle(Event::GuestReset(id)).unwrap();
+    assert!(world.running.is_empty());
+    assert!(world.model.holds(Condition::Reset(id)));
+    assert_eq!(world.model.reset_verdict(id), Ok(()));
+    world.handle(Event::Close(id)).unwrap();
+    assert!(world.running.is_empty());
+}
+
 /// W12: a guest does not keep a queue that cannot be reset, and gets it back
 /// when it can.
 #[test]
@@ -360,4 +377,29 @@ fn a_queue_that_the_host_does_not_have_waits() {
     world.handle(Event::ConfigChanged(Matrix::EMPTY)).unwrap();
     world.handle(Event::ScanComplete(one())).unwrap();
     assert!(world.running.is_empty());
+}
+
+#[test]
+fn room_that_another_took_is_made_again() {
+    use std::cell::Cell;
+    let (made, others) = (Cell::new(0), Cell::new(2));
+    let make_room = |_: &mut ()| {
+        made.set(made.get() + 1);
+        Ok(())
+    };
+    let add = |_: &mut ()| match others.get() {
+        0 => Ok("added"),
+        left => {
+            others.set(left - 1);
+            Err(Errno::Enomem)
+        }
+    };
+    assert_eq!(with_room(&mut (), make_room, add), Ok("added"));
+    assert_eq!(made.get(), 3);
+    // what else is wrong is not tried again, nor is room that cannot be had
+    let refuse = |_: &mut ()| Err::<(), _>(Errno::Eexist);
+    assert_eq!(with_room(&mut (), make_room, refuse), Err(Errno::Eexist));
+    let no_room = |_: &mut ()| Err(Errno::Enomem);
+    assert_eq!(with_room(&mut (), no_room, add), Err(Errno::Enomem));
+    assert_eq!(made.get(), 4);
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Long random histories: nothing forbidden ever happens, and whenever things
-//! come to rest every guest has exactly what it should have.
+//! come to rest every guest has exactly what it should have. What is not in the
+//! model's state is checked elsewhere: which locks are held while something waits
+//! is in types ([`order`]), and what interrupts hold has tests of its own.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -15,7 +17,9 @@ use crate::*;
 enum Action {
     Create,
     Remove(usize),
-    Edit(usize, Edit, bool),
+    Edit(usize, Edit),
+    /// The host asks for its drivers, or gives back, the queues of these.
+    Reserve(Matrix),
     Attach(usize),
     Revoke(usize),
     Close(usize),
@@ -28,6 +32,7 @@ enum Action {
     Unbound(Apqn),
     Cleared(Apqn),
     Config(Matrix),
+    Registered(Matrix),
     ScanComplete,
     ResetDone(usize, u8),
     Stale(Apqn, u64),
@@ -45,6 +50,12 @@ fn some_matrix() -> impl Strategy<Value = Matrix> {
 fn host_matrix() -> impl Strategy<Value = Matrix> {
     let ids = || proptest::collection::vec(0..IDS, 2..9);
     (ids(), ids(), ids()).prop_map(|(apm, aqm, adm)| matrix(&apm, &aqm, &adm))
+}
+
+/// Few, since what the host's drivers own no mdev gets.
+fn reserved() -> impl Strategy<Value = Matrix> {
+    let ids = || proptest::collection::vec(0..IDS, 0..3);
+    (ids(), ids()).prop_map(|(apm, aqm)| matrix(&apm, &aqm, &[]))
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
@@ -68,8 +79,8 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         2 => Just(Action::Create),
         1 => mdev().prop_map(Action::Remove),
-        12 => (mdev(), edit(), prop::bool::weighted(0.1))
-            .prop_map(|(mdev, edit, host)| Action::Edit(mdev, edit, host)),
+        12 => (mdev(), edit()).prop_map(|(mdev, edit)| Action::Edit(mdev, edit)),
+        2 => reserved().prop_map(Action::Reserve),
         4 => mdev().prop_map(Action::Attach),
         1 => mdev().prop_map(Action::Revoke),
         2 => mdev().prop_map(Action::Close),
@@ -82,6 +93,7 @@ fn action() -> impl Strategy<Value = Action> {
         3 => queue().prop_map(Action::Unbound),
         2 => queue().prop_map(Action::Cleared),
         3 => host_matrix().prop_map(Action::Config),
+        1 => host_matrix().prop_map(Action::Registered),
         3 => Just(Action::ScanComplete),
         16 => (0usize..16, code).prop_map(|(at, code)| Action::ResetDone(at, code)),
         2 => (queue(), 0u64..20).prop_map(|(queue, epoch)| Action::Stale(queue, epoch)),
@@ -112,14 +124,13 @@ fn run(world: &mut World, action: Action) {
             None
         }
         Action::Remove(at) => mdev(at).map(Event::Remove),
-        Action::Edit(at, edit, host) => mdev(at).map(|mdev| {
-            let ownership = if host {
-                Ownership::ReservedForHost
-            } else {
-                Ownership::Available
-            };
-            Event::Edit(mdev, edit, ownership)
-        }),
+        Action::Edit(at, edit) => {
+            mdev(at).map(|mdev| Event::Edit(mdev, edit, world.ownership(mdev, edit)))
+        }
+        Action::Reserve(matrix) => {
+            world.reserve(matrix);
+            None
+        }
         Action::Attach(at) => mdev(at).map(Event::Attach),
         Action::Revoke(at) => mdev(at).map(Event::Revoke),
         Action::Close(at) => mdev(at).map(Event::Close),
@@ -132,6 +143,7 @@ fn run(world: &mut World, action: Action) {
         Action::Unbound(apqn) => Some(Event::Unbound(apqn)),
         Action::Cleared(apqn) => Some(Event::Cleared(apqn)),
         Action::Config(config) => Some(Event::ConfigChanged(config)),
+        Action::Registered(config) => Some(Event::Registered(config)),
         Action::ScanComplete => Some(Event::ScanComplete(world.model.host().current())),
         Action::ResetDone(at, code) => {
             let running = world.running.iter().nth(at % world.running.len().max(1));

@@ -100,8 +100,12 @@ pub struct World {
     pub apcbs: BTreeMap<MdevId, Matrix>,
     pub signals: BTreeMap<MdevId, u32>,
     changes: BTreeMap<MdevId, u32>,
+    /// What those who watch `guest_matrix` were told of.
+    told: BTreeMap<MdevId, Matrix>,
     planned: BTreeMap<MdevId, Matrix>,
     users: BTreeMap<Apqn, User>,
+    /// What the bus's masks keep for the host's drivers.
+    reserved: Matrix,
     /// Whose masks somebody was told to look at, and has not yet.
     due: BTreeSet<MdevId>,
 }
@@ -115,8 +119,10 @@ impl World {
             apcbs: BTreeMap::new(),
             signals: BTreeMap::new(),
             changes: BTreeMap::new(),
+            told: BTreeMap::new(),
             planned: BTreeMap::new(),
             users: BTreeMap::new(),
+            reserved: Matrix::EMPTY,
             due: BTreeSet::new(),
         }
     }
@@ -145,6 +151,27 @@ impl World {
 
     pub fn edit(&mut self, id: MdevId, edit: Edit) -> Result<(), Errno> {
         self.handle(Event::Edit(id, edit, Ownership::Available))
+    }
+
+    /// What the bus says of the queues that an edit adds.
+    pub fn ownership(&self, id: MdevId, edit: Edit) -> Ownership {
+        let added = self.model.propose(id, edit).map(|p| p.added);
+        let reserved = |(apm, aqm)| {
+            let adm = Adm::EMPTY;
+            self.reserved.shares_queue(Matrix { apm, aqm, adm })
+        };
+        if added.is_ok_and(|added| added.into_iter().any(reserved)) {
+            Ownership::ReservedForHost
+        } else {
+            Ownership::Available
+        }
+    }
+
+    /// The bus's masks are to keep these for the host's drivers, if that may be.
+    pub fn reserve(&mut self, matrix: Matrix) {
+        if self.model.in_use(matrix.apm, matrix.aqm).is_ok() {
+            self.reserved = matrix;
+        }
     }
 
     /// One step, nothing else; checks what must hold at every moment.
@@ -193,6 +220,14 @@ impl World {
                 panic!("masks to write without a plan");
             };
             self.write_apcb(id, apcb.matrix());
+        }
+        if let Some(matrix) = effects.shown {
+            let Event::Plan(id) = event else {
+                panic!("watchers to tell without a plan");
+            };
+            assert_eq!(effects.set_apcb, None);
+            let before = self.told.insert(id, matrix).unwrap_or_default();
+            assert_ne!(before, matrix, "told of no change");
         }
         if let Event::Plan(id) = event {
             self.due.remove(&id);
@@ -263,7 +298,8 @@ impl World {
                 self.retries.remove(&apqn);
             }
             Event::Published(id) => {
-                let _ = self.planned.remove(&id).expect("masks planned");
+                let masks = self.planned.remove(&id).expect("masks planned");
+                self.told.insert(id, masks);
                 *self.signals.entry(id).or_default() += 1;
             }
             Event::Detach(id) => {
@@ -276,6 +312,7 @@ impl World {
                 assert_eq!(self.apcb(id), Matrix::EMPTY);
                 self.signals.remove(&id);
                 self.changes.remove(&id);
+                self.told.remove(&id);
                 self.apcbs.remove(&id);
                 self.due.remove(&id);
             }
@@ -403,6 +440,8 @@ impl World {
     /// What must hold at every moment, whatever is going on.
     pub fn check_always(&self) {
         for (index, a) in self.model.mdevs().iter().enumerate() {
+            // what is assigned was asked for when neither had it
+            assert!(!a.assigned().shares_queue(self.reserved));
             for b in &self.model.mdevs()[index + 1..] {
                 assert!(!a.assigned().shares_queue(b.assigned()));
                 assert!(!self.apcb(a.id()).shares_queue(self.apcb(b.id())));
@@ -417,11 +456,8 @@ impl World {
             }
             let settled = *apcb == mdev.published() && mdev.publishing().is_none();
             assert!(settled || Some(*apcb) == mdev.publishing());
-            // where nobody was told to look there is nothing to see
-            let told = self.due.contains(&id) || mdev.publishing().is_some();
-            let wanted = self.model.wanted(mdev);
-            assert!(told || *apcb == wanted, "{mdev:?} wants {wanted:?}");
         }
+        self.check_told();
         self.check_host();
         for queue in self.model.queues() {
             let apqn = queue.apqn();
@@ -441,6 +477,22 @@ impl World {
                     assert!(self.apcb(mdev.id()).contains(apqn));
                 }
             }
+        }
+    }
+
+    /// Where nobody was told to look there is nothing to see, and who watches was
+    /// told of what is shown.
+    fn check_told(&self) {
+        for mdev in self.model.mdevs() {
+            let id = mdev.id();
+            if self.due.contains(&id) || mdev.publishing().is_some() {
+                continue;
+            }
+            let wanted = self.model.wanted(mdev);
+            assert_eq!(self.apcb(id), wanted, "{mdev:?} wants {wanted:?}");
+            let told = self.told.get(&id).copied().unwrap_or_default();
+            let shown = self.model.guest_matrix(mdev);
+            assert_eq!(told, shown, "{mdev:?} shows {shown:?}");
         }
     }
 

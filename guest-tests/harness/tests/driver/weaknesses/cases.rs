@@ -26,6 +26,7 @@ pub const ALL: &[(u8, Case)] = &[
     (17, w17_eventfds_go_with_their_opener),
     (18, w18_nobody_waits_for_memory_of_others),
     (23, w23_a_refusal_is_one_line),
+    (24, w24_a_change_while_loading_is_seen),
     (25, w25_an_offline_queue_is_not_passed_on),
 ];
 
@@ -320,6 +321,24 @@ fn w23_a_refusal_is_one_line(machine: &Machine) -> String {
     mdev.remove().unwrap();
     holder.remove().unwrap();
     format!("{} lines", lines.trim())
+}
+
+/// The first answer to the driver that is loaded is what was so before: domain 5
+/// comes after it, and the bus, which has seen no change, says nothing.
+fn w24_a_change_while_loading_is_seen(machine: &Machine) -> String {
+    let reload = "rmmod vfio_ap; if [ -e /tmp/vfio_ap.ko ]; then insmod /tmp/vfio_ap.ko; else modprobe vfio_ap; fi";
+    let faults = "[[fault]]\non = \"qci\"\nact = \"lie\"\ndomain = 5\ntimes = 1".to_owned();
+    machine.qmp(qmp::ApInject { faults }).unwrap();
+    shell(machine, reload);
+    let mdev = assigned(machine, A, "0x04,0x0c,0x00");
+    until("the driver has made up its mind", || {
+        line(&mdev, "guest_matrix").starts_with("05.0004")
+    });
+    let seen = line(&mdev, "guest_matrix");
+    mdev.remove().unwrap();
+    clear_faults(machine);
+    shell(machine, reload);
+    format!("guest_matrix {seen}")
 }
 
 fn w25_an_offline_queue_is_not_passed_on(machine: &Machine) -> String {
