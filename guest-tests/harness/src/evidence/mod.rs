@@ -44,13 +44,6 @@ pub enum Proof {
         /// Tests of ours alone.
         more: &'static [&'static str],
     },
-    /// Tests of ours, and why the C driver cannot be made to show it here.
-    Ours {
-        /// Why not.
-        why: &'static str,
-        /// The tests, if there is something to test.
-        tests: &'static [&'static str],
-    },
     /// It needs interrupts of AP queues, which L1 does not have.
     Pending {
         /// Tests without hardware.
@@ -150,11 +143,6 @@ fn table_of(catalogue: &[Weakness], record: &Record) -> Result<String, Error> {
                 let tests = [&[*test], *more].concat();
                 (seen.c.clone(), seen.rust.clone(), tests)
             }
-            Proof::Ours { why, tests } => (
-                (*why).to_owned(),
-                "tests of ours only".to_owned(),
-                tests.to_vec(),
-            ),
             Proof::Pending { tests } => (
                 "pending: needs AP interrupts in L1".to_owned(),
                 "pending in L1".to_owned(),

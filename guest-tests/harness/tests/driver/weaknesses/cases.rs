@@ -326,10 +326,11 @@ fn w23_a_refusal_is_one_line(machine: &Machine) -> String {
 /// The first answer to the driver that is loaded is what was so before: domain 5
 /// comes after it, and the bus, which has seen no change, says nothing.
 fn w24_a_change_while_loading_is_seen(machine: &Machine) -> String {
-    let reload = "rmmod vfio_ap; if [ -e /tmp/vfio_ap.ko ]; then insmod /tmp/vfio_ap.ko; else modprobe vfio_ap; fi";
+    let load = "if [ -e /tmp/vfio_ap.ko ]; then insmod /tmp/vfio_ap.ko; else modprobe vfio_ap; fi";
+    shell(machine, "rmmod vfio_ap");
     let faults = "[[fault]]\non = \"qci\"\nact = \"lie\"\ndomain = 5\ntimes = 1".to_owned();
     machine.qmp(qmp::ApInject { faults }).unwrap();
-    shell(machine, reload);
+    shell(machine, load);
     let mdev = assigned(machine, A, "0x04,0x0c,0x00");
     until("the driver has made up its mind", || {
         line(&mdev, "guest_matrix").starts_with("05.0004")
@@ -337,7 +338,7 @@ fn w24_a_change_while_loading_is_seen(machine: &Machine) -> String {
     let seen = line(&mdev, "guest_matrix");
     mdev.remove().unwrap();
     clear_faults(machine);
-    shell(machine, reload);
+    shell(machine, &format!("rmmod vfio_ap; {load}"));
     format!("guest_matrix {seen}")
 }
 
