@@ -24,8 +24,9 @@ HOST_STEPS := $(SETUP) $(LINUX_STEPS) kernel=scripts/running-kernel.sh module=sc
 	$(PROGRAM_STEPS) dist=scripts/dist.sh\ running
 # A host's kernel without Rust, on which run-guest has the C driver.
 NORUST_STEPS := kernel-norust=scripts/norust-kernel.sh initramfs-norust=scripts/initramfs.sh\ norust
-# A driver with a defect, which a test must notice.
-DEFECT_STEP := module-defect=scripts/module.sh\ release\ vfio_ap_never_publishes
+# Drivers with a defect, which a test must notice.
+DEFECT_STEPS := module-silent=scripts/module.sh\ release\ vfio_ap_never_publishes \
+	module-forgetful=scripts/module.sh\ release\ vfio_ap_tells_every_other_change
 # What the nightly tests and the benchmarks run in Debian's s390x userland.
 ROOT_STEP := "l1-root=scripts/l1-root.sh s390-tools mdevctl openssl kmod qemu-system-s390x linux-image-s390x"
 # Debian's newest QEMU, which tells guests of changes of their AP configuration.
@@ -55,7 +56,7 @@ dist-s390x: ## a tarball for mainframes, which need no compiler: run-guest on AP
 	@$(STEPS) $(DIST_STEPS)
 
 test: ## everything that can be proven in minutes, with all set-up
-	@$(STEPS) $(ALL_STEPS) dist=scripts/dist.sh $(DEBUG_STEPS) kernel-debian=scripts/debian-kernel.sh $(DEFECT_STEP) check=scripts/check.sh
+	@$(STEPS) $(ALL_STEPS) dist=scripts/dist.sh $(DEBUG_STEPS) kernel-debian=scripts/debian-kernel.sh $(DEFECT_STEPS) check=scripts/check.sh
 	@scripts/test.sh
 
 check: ## format, lints, scripts, licences, documentation's folder map
@@ -72,7 +73,7 @@ bench: ## measured figures, side by side, into target/bench.json
 	@target/debug/bench-ap
 
 nightly: ## test, and what needs more: all on the debug kernel, Debian's kernel and tools, KVM selftests
-	@$(STEPS) $(ALL_STEPS) dist=scripts/dist.sh $(DEBUG_STEPS) $(DEFECT_STEP) kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP) $(NEWEST_STEP) \
+	@$(STEPS) $(ALL_STEPS) dist=scripts/dist.sh $(DEBUG_STEPS) $(DEFECT_STEPS) kernel-debian=scripts/debian-kernel.sh $(ROOT_STEP) $(NEWEST_STEP) \
 	  $(KERNELS_STEP) $(NORUST_STEPS)
 	@NIGHTLY=1 scripts/test.sh
 	@scripts/loom.sh
