@@ -12,7 +12,8 @@
 //! | `watch on`, `watch off`   | `watch`; while on, every change of the masks is told at once |
 //! | `exit`                    | none: the guest ends                          |
 //!
-//! A probe that cannot do it answers `unable`.
+//! A probe that cannot do it answers `unable`, and `busy` to requests while it
+//! makes others.
 
 use ap_arch::Apqn;
 use core::fmt;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Whether what is expected has come true.
 
-use super::grammar::{Expect, Sees};
+use super::grammar::{By, Expect, Sees};
 use super::value::Queue;
 use super::world::{GuestState, World};
 use crate::guest;
@@ -24,6 +24,9 @@ pub struct Finding {
     /// Milliseconds from the beginning of the action until the guest was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub told_after: Option<u64>,
+    /// Whether it could not be looked at, which `seen` says why.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub not_checked: bool,
 }
 
 impl Finding {
@@ -35,6 +38,7 @@ impl Finding {
             seen,
             holds,
             told_after: None,
+            not_checked: false,
         }
     }
 }
@@ -97,42 +101,83 @@ pub fn findings(expect: &Expect, world: &World, look: Look) -> Vec<Finding> {
         ));
     }
     if let Some(pattern) = &expect.log {
-        let line = world.log.iter().find(|line| pattern.0.is_match(line));
+        let log = world.log.lines();
+        let line = log.iter().find(|line| pattern.0.is_match(line));
         all.push(Finding {
             what: "log".to_owned(),
             wanted: pattern.0.to_string(),
-            seen: line.cloned().unwrap_or_else(|| tail(&world.log)),
+            seen: line.cloned().unwrap_or_else(|| tail(log)),
             holds: line.is_some(),
             told_after: None,
+            not_checked: false,
         });
     }
-    if let Some(wanted) = expect.crypto_ok {
-        let crypto = world.crypto.as_ref();
-        let unable = crypto.is_some_and(|c| c.unable);
-        let seen = match crypto.and_then(|c| c.ok) {
-            _ if unable => "not checked: the guest's kernel has no zcrypt".to_owned(),
-            Some(ok) => ok.to_string(),
-            None => "not done".to_owned(),
-        };
-        let mut finding = Finding::new("crypto-ok".to_owned(), wanted.to_string(), seen);
-        finding.holds |= unable;
-        all.push(finding);
-    }
+    all.extend(crypto(expect, world));
     all
+}
+
+/// What becomes of the last RSA requests.
+fn crypto(expect: &Expect, world: &World) -> Vec<Finding> {
+    let crypto = world.crypto.as_ref();
+    let ok = expect.crypto_ok.map(|wanted| {
+        let seen = crypto.and_then(|c| c.ok);
+        let seen = seen.map_or_else(|| "not done".to_owned(), |ok| ok.to_string());
+        Finding::new("crypto-ok".to_owned(), wanted.to_string(), seen)
+    });
+    let under_way = expect.crypto_under_way.map(|wanted| {
+        let seen = world.crypto_is_under_way();
+        let seen = seen.map_or_else(|| "no requests".to_owned(), |yes| yes.to_string());
+        Finding::new("crypto-under-way".to_owned(), wanted.to_string(), seen)
+    });
+    let found = ok.into_iter().chain(under_way);
+    if !crypto.is_some_and(|c| c.unable) {
+        return found.collect();
+    }
+    let not_checked = |f: Finding| Finding {
+        seen: "not checked: the guest's kernel has no zcrypt".to_owned(),
+        holds: true,
+        not_checked: true,
+        ..f
+    };
+    found.map(not_checked).collect()
+}
+
+/// A guest that is in none of the only states that it may be seen in, and which
+/// it is in.
+pub fn sees_other(only: &By<Vec<Sees>>, world: &World) -> Option<String> {
+    only.iter().find_map(|(id, states)| {
+        let sees = world.guests.get(&**id)?.latest.as_ref()?;
+        let every = Sees {
+            adapters: Some(Vec::new()),
+            domains: Some(Vec::new()),
+            control_domains: Some(Vec::new()),
+        };
+        let known = states.iter().any(|wanted| fits(wanted, sees));
+        (!known).then(|| format!("guest-sees-only {id}: seen {}", text_of(&every, sees)))
+    })
 }
 
 /// What must be asked of guests to tell: the guest, and what.
 pub fn to_ask(expect: &Expect, world: &World, look: Look) -> Vec<(String, Request)> {
+    let mut questions = questions(expect);
+    if look.never {
+        return questions
+            .into_iter()
+            .map(|q| (q.guest, q.request))
+            .collect();
+    }
     let mut all = Vec::new();
     for (id, wanted) in &expect.guest_sees {
         let told = world.guests.get(&**id).and_then(|g| g.told.as_ref());
-        // A guest that has not been told is not asked: it must not find out
+        // A guest that has not been told is asked nothing: it must not find out
         // that way.
-        if !look.never && told.is_some_and(|(sees, _)| fits(wanted, sees)) {
+        if told.is_some_and(|(sees, _)| fits(wanted, sees)) {
             all.push((id.to_string(), Request::Query));
+        } else {
+            questions.retain(|q| q.guest != **id);
         }
     }
-    all.extend(questions(expect).into_iter().map(|q| (q.guest, q.request)));
+    all.extend(questions.into_iter().map(|q| (q.guest, q.request)));
     all
 }
 
@@ -206,6 +251,7 @@ fn explain<'a>(expect: &'a Expect, world: &'a World) -> impl Iterator<Item = Fin
             seen: or_missing(text.map(|_| or_nothing(seen.join(" | ")))),
             holds: holds && text.is_some(),
             told_after: None,
+            not_checked: false,
         }
     })
 }
@@ -245,6 +291,7 @@ fn guest_sees(id: &str, wanted: &Sees, world: &World, look: Look) -> Finding {
         seen,
         holds,
         told_after: after.and_then(|d| u64::try_from(d.as_millis()).ok()),
+        not_checked: false,
     }
 }
 
@@ -331,3 +378,6 @@ fn tail(log: &[String]) -> String {
     let last = log.last().map_or("no line", String::as_str);
     format!("{} lines, the last: {last}", log.len())
 }
+
+#[cfg(test)]
+mod tests;

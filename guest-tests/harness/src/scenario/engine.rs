@@ -5,13 +5,14 @@
 use super::check::{Finding, Look, driver_paths, findings};
 use super::file::{Scenario, Step};
 use super::fit::{Given, fit};
-use super::grammar::{Action, Expect, Never, Only};
+use super::grammar::{Action, By, Expect, Never, Only, Sees};
 use super::kernel::{Kernels, kernels};
 use super::operator::Operator;
 use super::perform::{Actor, Ground};
 use super::report::{Report, ScenarioReport, StepReport};
 use super::stage::Stage;
 use super::value::Kind;
+use super::world::KernelLog;
 use crate::config::{Config, Driver};
 use crate::error::Error;
 use crate::keep::keep;
@@ -268,9 +269,14 @@ fn run_step(
     };
     let nevers = step.expect.never.iter().flat_map(|Never(all)| all);
     let nevers: Vec<Expect> = nevers.map(|n| n.get_ref().clone()).collect();
-    stage.world.log.clear();
-    let watching = watch(stage, &nevers)?;
-    stage.forbid(nevers, look);
+    stage.world.forget_answers();
+    stage.world.log = KernelLog::default();
+    if step.expect.log.is_some() || nevers.iter().any(|n| n.log.is_some()) {
+        stage.begin_log()?;
+    }
+    let only = step.expect.guest_sees_only.clone();
+    let watching = watch(stage, &nevers, &only)?;
+    stage.forbid(nevers, only, look);
 
     let refusal = actor.perform(stage, &step.action, step.within)?.err();
     let mut failures: Vec<String> = Vec::new();
@@ -285,9 +291,7 @@ fn run_step(
             found.extend(hold(stage, step, look)?);
         }
     }
-    if let Some(violation) = stage.allow() {
-        failures.push(format!("never {}: seen {}", violation.what, violation.seen));
-    }
+    failures.extend(stage.allow());
     for guest in watching {
         stage.ask(&guest, ap_probe::command::Request::Watch(false));
     }
@@ -315,14 +319,18 @@ fn title(action: &Action) -> String {
     }
 }
 
-/// Guests whose masks must never be seen in some state look at them all the
-/// time.
-fn watch(stage: &mut Stage<'_>, nevers: &[Expect]) -> Result<Vec<String>, Error> {
+/// Guests whose masks must not be seen in some state look at them all the time.
+fn watch(
+    stage: &mut Stage<'_>,
+    nevers: &[Expect],
+    only: &By<Vec<Sees>>,
+) -> Result<Vec<String>, Error> {
     use ap_probe::command::Request;
     const SOON: Duration = Duration::from_secs(10);
     let guests: BTreeSet<String> = nevers
         .iter()
         .flat_map(|n| n.guest_sees.keys())
+        .chain(only.keys())
         .map(|n| n.to_string())
         .collect();
     let mut watching = Vec::new();
@@ -364,6 +372,7 @@ fn errno_finding(wanted: Option<&String>, refusal: Option<&String>) -> Vec<Findi
         seen: seen.to_owned(),
         holds: seen == wanted,
         told_after: None,
+        not_checked: false,
     }]
 }
 

@@ -115,11 +115,7 @@ impl Names {
         let unique = |names: Vec<&Name>| {
             let mut set = BTreeSet::new();
             for name in names {
-                let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-                if name.is_empty() || !name.chars().all(plain) {
-                    let what = format!("\"{name}\" is not of letters, digits, - and _");
-                    return Err(source.at(&name.span(), what));
-                }
+                plain(source, name)?;
                 if !set.insert(name.to_string()) {
                     return Err(source.at(&name.span(), format!("\"{name}\" is there already")));
                 }
@@ -129,11 +125,10 @@ impl Names {
         let mut mdevs = unique(file.mdev.iter().map(|m| &m.id).collect())?;
         // One that was removed may be created again, and others later.
         let steps = file.step.iter().map(Spanned::get_ref);
-        mdevs.extend(
-            steps
-                .filter_map(|s| s.create_mdev.as_ref())
-                .map(|n| n.to_string()),
-        );
+        for name in steps.filter_map(|s| s.create_mdev.as_ref()) {
+            plain(source, name)?;
+            mdevs.insert(name.to_string());
+        }
         let guests = unique(file.guest.iter().map(|g| &g.id).collect())?;
         Ok(Self { mdevs, guests })
     }
@@ -145,6 +140,16 @@ impl Names {
     fn guest(&self, source: &Source<'_>, name: &Name) -> Result<(), ScenarioError> {
         known(source, &self.guests, name, "guest")
     }
+}
+
+/// Names become parts of those of files.
+fn plain(source: &Source<'_>, name: &Name) -> Result<(), ScenarioError> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !name.is_empty() && name.chars().all(plain) {
+        return Ok(());
+    }
+    let what = format!("\"{name}\" is not of letters, digits, - and _");
+    Err(source.at(&name.span(), what))
 }
 
 fn known(
@@ -206,13 +211,7 @@ fn checked(
         ));
     }
     for never in expect.never.iter().flat_map(|Never(all)| all) {
-        let inner = never.get_ref();
-        if inner.errno.is_some() || inner.never.is_some() || inner.crypto_ok.is_some() {
-            let what =
-                "never takes what can be looked at all the time: not errno, crypto-ok, never";
-            return Err(source.at(&span, what));
-        }
-        check_expect(source, names, inner)?;
+        check_never(source, names, never)?;
     }
     Ok(Step {
         line: source.line(&span),
@@ -222,6 +221,21 @@ fn checked(
         expect,
         left_out: None,
     })
+}
+
+fn check_never(
+    source: &Source<'_>,
+    names: &Names,
+    never: &Spanned<Expect>,
+) -> Result<(), ScenarioError> {
+    let inner = never.get_ref();
+    let once = inner.errno.is_some() || inner.crypto_ok.is_some();
+    if once || inner.never.is_some() || !inner.guest_sees_only.is_empty() {
+        let what = "never takes what can be looked at in any moment: \
+                    not errno, crypto-ok, never, guest-sees-only";
+        return Err(source.at(&never.span(), what));
+    }
+    check_expect(source, names, inner)
 }
 
 fn check_expect(source: &Source<'_>, names: &Names, expect: &Expect) -> Result<(), ScenarioError> {
@@ -234,6 +248,7 @@ fn check_expect(source: &Source<'_>, names: &Names, expect: &Expect) -> Result<(
     }
     let guests = expect.guest_sees.keys().chain(expect.guest_tapq.keys());
     let guests = guests
+        .chain(expect.guest_sees_only.keys())
         .chain(expect.guest_empty.keys())
         .chain(expect.linux_devices.keys());
     for name in guests {

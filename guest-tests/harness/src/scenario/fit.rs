@@ -13,7 +13,7 @@ mod search;
 
 use self::search::{Found, Search, Theirs, TooLong, Wanted};
 use super::file::{Scenario, Step};
-use super::grammar::{Action, Expect, Never, Reserved, ReservedWord, Resources};
+use super::grammar::{Action, Expect, Never, Reserved, ReservedWord, Resources, Sees};
 use super::value::{Line, Pattern, Queue};
 use ap_arch::{Adm, Apid, Apm, Apqi, Apqn, Aqm};
 use ap_device::topology::Topology;
@@ -326,10 +326,10 @@ impl Fitter<'_> {
             *lines = lines.iter().filter_map(line).collect();
         }
         for sees in new.guest_sees.values_mut() {
-            sees.adapters = sees.adapters.as_ref().map(|l| Map::list(&map.adapters, l));
-            sees.domains = sees.domains.as_ref().map(|l| Map::list(&map.domains, l));
-            let control = sees.control_domains.as_ref();
-            sees.control_domains = control.map(|l| Map::list(&map.control, l));
+            self.sees(sees);
+        }
+        for sees in new.guest_sees_only.values_mut().flatten() {
+            self.sees(sees);
         }
         for queues in new.guest_tapq.values_mut() {
             *queues = self.queues(queues);
@@ -341,6 +341,7 @@ impl Fitter<'_> {
         let log = e.log.as_ref().and_then(|p| map.text(p.0.as_str()));
         new.log = log.and_then(|text| Pattern::new(&text).ok());
         new.crypto_ok = new.crypto_ok.filter(|_| self.rsa);
+        new.crypto_under_way = new.crypto_under_way.filter(|_| self.rsa);
         if let Some(Never(nevers)) = &mut new.never {
             // With a number that the host cannot show it never comes true, and
             // without that number it would be something else.
@@ -350,6 +351,14 @@ impl Fitter<'_> {
             }
         }
         new
+    }
+
+    fn sees(&self, sees: &mut Sees) {
+        let map = &self.map;
+        sees.adapters = sees.adapters.as_ref().map(|l| Map::list(&map.adapters, l));
+        sees.domains = sees.domains.as_ref().map(|l| Map::list(&map.domains, l));
+        let control = sees.control_domains.as_ref();
+        sees.control_domains = control.map(|l| Map::list(&map.control, l));
     }
 
     fn queues<T: Clone>(&self, queues: &BTreeMap<Queue, T>) -> BTreeMap<Queue, T> {

@@ -291,12 +291,14 @@ pub struct Expect {
     pub control_domains: By<Vec<u8>>,
     pub explain: By<Vec<Line>>,
     pub guest_sees: By<Sees>,
+    pub guest_sees_only: By<Vec<Sees>>,
     pub guest_tapq: By<BTreeMap<Queue, u8>>,
     pub guest_empty: By<BTreeMap<Queue, bool>>,
     pub linux_devices: By<Vec<String>>,
     pub queue_driver: BTreeMap<Queue, String>,
     pub log: Option<Pattern>,
     pub crypto_ok: Option<u32>,
+    pub crypto_under_way: Option<bool>,
     pub never: Option<Never>,
 }
 
@@ -318,27 +320,41 @@ pub struct Never(pub Vec<Spanned<Expect>>);
 
 impl<'de> Deserialize<'de> for Never {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct OneOrMany;
-        impl<'de> Visitor<'de> for OneOrMany {
-            type Value = Never;
+        let either = Spanned::<OneOrMany>::deserialize(from)?;
+        let span = either.span();
+        Ok(Self(match either.into_inner() {
+            OneOrMany::One(one) => vec![Spanned::new(span, *one)],
+            OneOrMany::Many(all) => all,
+        }))
+    }
+}
+
+enum OneOrMany {
+    One(Box<Expect>),
+    Many(Vec<Spanned<Expect>>),
+}
+
+/// Not `untagged`, which would forget where an error is.
+impl<'de> Deserialize<'de> for OneOrMany {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = OneOrMany;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a table of expectations or a list of them")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Never, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OneOrMany, A::Error> {
                 let one = Expect::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(Never(vec![Spanned::new(0..0, one)]))
+                Ok(OneOrMany::One(Box::new(one)))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Never, A::Error> {
-                let mut all = Vec::new();
-                while let Some(one) = seq.next_element()? {
-                    all.push(one);
-                }
-                Ok(Never(all))
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<OneOrMany, A::Error> {
+                let all = Vec::deserialize(de::value::SeqAccessDeserializer::new(seq))?;
+                Ok(OneOrMany::Many(all))
             }
         }
-        from.deserialize_any(OneOrMany)
+        from.deserialize_any(Either)
     }
 }

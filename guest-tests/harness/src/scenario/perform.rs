@@ -153,7 +153,11 @@ impl Actor<'_> {
             Action::Kill(name) => kill(stage, name),
             Action::Reset(name) => reset(stage, name),
             Action::Attach(both) => {
-                let events = self.guest(&both.guest).is_none_or(|g| g.events);
+                let kernel = self.kernels.get(&*both.guest);
+                let (Some(guest), Some(kernel)) = (self.guest(&both.guest), kernel) else {
+                    return Ok(Err(format!("there is no guest {}", both.guest)));
+                };
+                let events = vmm::events(guest, kernel);
                 let path = stage.world.mdev_path(&both.mdev);
                 vmm::control(stage, &both.guest, &vmm::attach(&path, events))
             }
@@ -346,13 +350,9 @@ fn kill(stage: &mut Stage<'_>, name: &str) -> Result<Result<(), Refusal>, Error>
 
 fn reset(stage: &mut Stage<'_>, name: &str) -> Result<Result<(), Refusal>, Error> {
     // What it said before is not said by the guest that begins now.
-    if let Some(state) = stage
-        .world
-        .guests
-        .get_mut(name)
-        .filter(|g| g.ended.is_none())
-    {
-        state.restarted();
+    let state = stage.world.guests.get(name);
+    if state.is_some_and(|g| g.ended.is_none()) {
+        stage.world.begins(name);
     }
     match vmm::control(stage, name, &vmm::reset())? {
         Ok(()) => is_up(stage, name),
@@ -377,6 +377,9 @@ fn request_crypto(
         true => Request::Crypto(apqn.0, *requests),
         false => Request::Send(apqn.0, *requests),
     };
+    if stage.world.crypto_is_under_way() == Some(true) {
+        return Ok(Err("the requests before are not done".to_owned()));
+    }
     let guest = guest.to_string();
     let Some(id) = stage.ask(&guest, request) else {
         return Ok(Err("the guest does not run".to_owned()));

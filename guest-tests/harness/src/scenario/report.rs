@@ -55,6 +55,15 @@ pub struct StepReport {
     pub skipped: Option<String>,
 }
 
+/// What a line of the output says of a step.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Pass,
+    Fail,
+    /// It was left out, or something of it could not be looked at.
+    Skip(String),
+}
+
 impl StepReport {
     /// Whether all is as it should be.
     pub fn passed(&self) -> bool {
@@ -63,10 +72,6 @@ impl StepReport {
 
     /// Print it.
     pub fn print(&self, ktap: &mut Ktap) {
-        if let Some(why) = &self.skipped {
-            ktap.skip(&self.action, why);
-            return;
-        }
         for f in &self.findings {
             let after = f
                 .told_after
@@ -81,7 +86,20 @@ impl StepReport {
         for failure in &self.failures {
             ktap.note(failure);
         }
-        ktap.result(self.passed(), &self.action);
+        match self.verdict() {
+            Verdict::Skip(why) => ktap.skip(&self.action, &why),
+            verdict => ktap.result(verdict == Verdict::Pass, &self.action),
+        }
+    }
+
+    fn verdict(&self) -> Verdict {
+        if !self.passed() {
+            return Verdict::Fail;
+        }
+        let open = self.findings.iter().find(|f| f.not_checked);
+        let open = open.map(|f| format!("{} {}", f.what, f.seen));
+        let skip = self.skipped.clone().or(open);
+        skip.map_or(Verdict::Pass, Verdict::Skip)
     }
 }
 
@@ -110,5 +128,43 @@ impl Report {
         let part = path.with_extension("part");
         std::fs::write(&part, serde_json::to_vec_pretty(self)?)?;
         std::fs::rename(&part, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_looked_at_is_no_success_of_its_own() {
+        let finding = |holds, not_checked| Finding {
+            what: "crypto-ok".to_owned(),
+            wanted: "3".to_owned(),
+            seen: "no zcrypt".to_owned(),
+            holds,
+            told_after: None,
+            not_checked,
+        };
+        let verdict = |findings| {
+            let step = StepReport {
+                line: 1,
+                action: "start guest g".to_owned(),
+                findings,
+                failures: Vec::new(),
+                milliseconds: 0,
+                skipped: None,
+            };
+            step.verdict()
+        };
+        let skip = Verdict::Skip("crypto-ok no zcrypt".to_owned());
+        assert_eq!(verdict(vec![finding(true, false)]), Verdict::Pass);
+        assert_eq!(
+            verdict(vec![finding(true, true), finding(true, false)]),
+            skip
+        );
+        assert_eq!(
+            verdict(vec![finding(true, true), finding(false, false)]),
+            Verdict::Fail
+        );
     }
 }

@@ -9,9 +9,9 @@
 //! L1's kernel log, runs ──┘
 //! ```
 
-use super::check::{Finding, Look, findings, to_ask};
-use super::grammar::Expect;
-use super::world::{GuestState, World};
+use super::check::{Look, findings, sees_other, to_ask};
+use super::grammar::{By, Expect, Sees};
+use super::world::{KernelLog, World};
 use crate::error::Error;
 use crate::machine::{Machine, Output};
 use crate::say;
@@ -40,6 +40,7 @@ pub struct Stage<'a> {
     guests: HashMap<Id, String>,
     runs: HashMap<Id, Run>,
     next_question: u32,
+    logs: u32,
     watch: Watch,
     verbose: bool,
 }
@@ -67,8 +68,11 @@ struct Run {
 #[derive(Default)]
 struct Watch {
     nevers: Vec<Expect>,
+    /// The only states that guests may be seen in.
+    only: By<Vec<Sees>>,
     look: Option<Look>,
-    violation: Option<Finding>,
+    /// What has come true though.
+    violation: Option<String>,
 }
 
 /// A line of `host-io`.
@@ -97,6 +101,7 @@ impl<'a> Stage<'a> {
             guests: HashMap::new(),
             runs: HashMap::new(),
             next_question: 1,
+            logs: 0,
             watch: Watch::default(),
             verbose,
         };
@@ -166,6 +171,18 @@ impl<'a> Stage<'a> {
         Err(self.machine.deadline(&format!("{what}: {request}"), LIMIT))
     }
 
+    /// From here on L1's kernel log counts: a line of our own says where that is.
+    ///
+    /// # Errors
+    /// When that is refused, or the machine fails.
+    pub fn begin_log(&mut self) -> Result<(), Error> {
+        self.logs += 1;
+        let mark = format!("run-guest: step {} with an eye on this log", self.logs);
+        self.world.log = KernelLog::behind(&mark);
+        let done = self.write("/dev/kmsg", &mark)?;
+        done.map_err(|errno| Error::Transfer(format!("/dev/kmsg: {errno}")))
+    }
+
     /// Run a program in L1 to its end.
     ///
     /// # Errors
@@ -203,9 +220,7 @@ impl<'a> Stage<'a> {
     pub fn start_guest(&mut self, name: &str, argv: &[String]) {
         let id = self.exec(argv);
         self.guests.insert(id, name.to_owned());
-        self.world
-            .guests
-            .insert(name.to_owned(), GuestState::default());
+        self.world.begins(name);
     }
 
     /// The running guest's process.
@@ -269,10 +284,11 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// From now on these must not come true.
-    pub fn forbid(&mut self, nevers: Vec<Expect>, look: Look) {
+    /// From now on these must not come true, and guests be in no other states.
+    pub fn forbid(&mut self, nevers: Vec<Expect>, only: By<Vec<Sees>>, look: Look) {
         self.watch = Watch {
             nevers,
+            only,
             look: Some(Look {
                 never: true,
                 ..look
@@ -282,8 +298,8 @@ impl<'a> Stage<'a> {
     }
 
     /// Whether what is forbidden has come true; everything is allowed again.
-    pub fn allow(&mut self) -> Option<Finding> {
-        self.hold_against_nevers();
+    pub fn allow(&mut self) -> Option<String> {
+        self.hold_against_forbidden();
         std::mem::take(&mut self.watch).violation
     }
 
@@ -299,26 +315,28 @@ impl<'a> Stage<'a> {
         }
         if let Some(event) = self.machine.next_within(&self.from, limit)? {
             self.take(event)?;
-            self.hold_against_nevers();
+            self.hold_against_forbidden();
         }
         Ok(())
     }
 
-    fn hold_against_nevers(&mut self) {
+    fn hold_against_forbidden(&mut self) {
         let Some(look) = self.watch.look else { return };
         if self.watch.violation.is_some() {
             return;
         }
         let all = self.watch.nevers.iter();
         let mut found = all.flat_map(|never| findings(never, &self.world, look));
-        self.watch.violation = found.find(|f| f.holds);
+        let never = found.find(|f| f.holds);
+        let never = never.map(|f| format!("never {}: seen {}", f.what, f.seen));
+        self.watch.violation = never.or_else(|| sees_other(&self.watch.only, &self.world));
     }
 
     fn take(&mut self, event: Event) -> Result<(), Error> {
         match event {
             Event::Kernel { text, .. } => {
                 self.tell("kernel", &text);
-                self.world.log.push(text);
+                self.world.log.take(text);
             }
             Event::Output { id, stream, data } => {
                 let text = String::from_utf8_lossy(&data).into_owned();
@@ -332,8 +350,11 @@ impl<'a> Stage<'a> {
                     }
                 }
                 if let Some(name) = self.guests.get(&id).cloned() {
+                    // Lines come in bunches; each may tell a state of its own.
                     for line in self.world.console(&name, &text) {
                         self.tell(&name, &line);
+                        self.world.line(&name, &line);
+                        self.hold_against_forbidden();
                     }
                 }
             }
@@ -377,7 +398,7 @@ impl<'a> Stage<'a> {
                 self.tell(&path, &shown.replace('\n', " "));
                 self.world.files.insert(path, parsed.text);
                 // Files come in bunches; each is a state of its own.
-                self.hold_against_nevers();
+                self.hold_against_forbidden();
             }
         }
         Ok(())

@@ -141,6 +141,42 @@ fn errors_name_file_line_and_key() {
             "dir/s.toml:8: adapter: unknown field",
         ),
         (
+            "write = { path = \"/x\", data = \"1\", mode = 7 }",
+            "dir/s.toml:8: mode: unknown field",
+        ),
+        (
+            "unbind = { apqn = \"05.0004\", from = \"vfio_ap\" }",
+            "dir/s.toml:8: from: unknown field",
+        ),
+        (
+            "crypto = { guest = \"g\", apqn = \"05.0004\", times = 3 }",
+            "dir/s.toml:8: times: unknown field",
+        ),
+        (
+            "attach = { guest = \"g\", mdev = \"a\", events = false }",
+            "dir/s.toml:8: events: unknown field",
+        ),
+        (
+            "machine = { config = { apid = 5, off = true } }",
+            "dir/s.toml:8: off: unknown field",
+        ),
+        (
+            "machine = { add-card = 5 }",
+            "dir/s.toml:8: add-card: unknown field",
+        ),
+        (
+            "machine = { fault = { on = \"zapq\", rc = 2, time = 3 } }",
+            "dir/s.toml:8: fault: time: unknown",
+        ),
+        (
+            "machine = { add-adapter = { apid = 5, mode = \"cca\", gen = 8 } }",
+            "dir/s.toml:8: add-adapter: gen: unknown",
+        ),
+        (
+            "create-mdev = \"../x\"",
+            "dir/s.toml:8: create-mdev: \"../x\" is not of letters",
+        ),
+        (
             "bind = { apqn = \"5.4\", driver = \"x\" }",
             "dir/s.toml:8: apqn: \"5.4\" is no queue",
         ),
@@ -197,7 +233,39 @@ fn errors_name_file_line_and_key() {
         (&start("sees = 1"), "dir/s.toml:9: sees: unknown field"),
         (
             &start("never = { crypto-ok = 1 }"),
-            "dir/s.toml:7: step: never takes",
+            "dir/s.toml:9: never: never takes",
+        ),
+        (
+            "start = \"g\"\n[step.expect]\nnever = [\n{ log = \"x\" },\n{ errno = \"EBUSY\" }]",
+            "dir/s.toml:12: never: never takes",
+        ),
+        (
+            &start("never = { guest-sees-only = { g = [] } }"),
+            "dir/s.toml:9: never: never takes",
+        ),
+        (
+            &start("never = { sees = 1 }"),
+            "dir/s.toml:9: sees: unknown field",
+        ),
+        (
+            &start("never = [{ log = \"x\" }, { sees = 1 }]"),
+            "dir/s.toml:9: sees: unknown field",
+        ),
+        (
+            &start("never = 5"),
+            "dir/s.toml:9: never: invalid type: integer `5`, expected a table",
+        ),
+        (
+            &start("guest-sees = { g = { adapter = [] } }"),
+            "dir/s.toml:9: adapter: unknown field",
+        ),
+        (
+            &start("guest-sees-only = { g = [{ adapters = [5] }, { domain = [5] }] }"),
+            "dir/s.toml:9: domain: unknown field",
+        ),
+        (
+            &start("guest-sees-only = { h = [] }"),
+            "dir/s.toml:9: h: there is no guest \"h\"",
         ),
         (
             &start("never = [{ guest-sees = { x = {} } }]"),
@@ -240,6 +308,12 @@ fn errors_name_file_line_and_key() {
         let seen = parse(&text).unwrap_err();
         assert!(seen.starts_with("dir/s.toml:12: memory: "), "{seen}");
         assert!(seen.contains(&format!("\"{size}\" is no memory")), "{seen}");
+    }
+    for (table, line) in [("[[mdev]]", 6), ("[[guest]]", 8)] {
+        let text = EXAMPLE.replace(table, &format!("{table}\ncolour = 3"));
+        let seen = parse(&text).unwrap_err();
+        let wanted = format!("dir/s.toml:{line}: colour: unknown field");
+        assert!(seen.starts_with(&wanted), "{seen}");
     }
     let twice = EXAMPLE.replace("[[guest]]", "[[mdev]]\nid = \"a\"\n[[guest]]");
     assert_eq!(

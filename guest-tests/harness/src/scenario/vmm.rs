@@ -58,6 +58,16 @@ fn socket(folders: &Folders, guest: &str) -> String {
     format!("{}/guest-{guest}.socket", folders.scratch)
 }
 
+/// What a guest is told of changes, in a word of apvmm's. Bare metal loses no
+/// event, so being told once more would only hide that one was missing.
+pub(super) fn events(guest: &GuestEntry, kernel: &Kernel) -> &'static str {
+    match (guest.events, kernel) {
+        (false, _) => "off",
+        (true, Kernel::Probe) => "once",
+        (true, _) => "on",
+    }
+}
+
 /// The command that runs a guest; `mdev` is the folder of its device.
 pub(super) fn command(
     folders: &Folders,
@@ -83,7 +93,7 @@ pub(super) fn command(
     option("console", "stdio");
     option("api-socket", &socket(folders, &guest.id));
     if let Some(path) = mdev {
-        let events = if guest.events { "on" } else { "off" };
+        let events = events(guest, kernel);
         option("ap", &format!("sysfsdev={path},events={events}"));
     }
     argv
@@ -118,8 +128,13 @@ pub fn reset() -> Value {
     json!({"request": "reset"})
 }
 
-/// The request to give a guest a device.
-pub fn attach(path: &str, events: bool) -> Value {
+/// The request to give a guest a device; `events` is a word of [`events`].
+pub fn attach(path: &str, events: &str) -> Value {
+    let events = match events {
+        "on" => json!(true),
+        "off" => json!(false),
+        word => json!(word),
+    };
     json!({"request": "ap.attach", "sysfsdev": path, "events": events})
 }
 

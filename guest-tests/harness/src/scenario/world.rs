@@ -25,10 +25,42 @@ pub struct World {
     pub mdevs: BTreeMap<String, String>,
     /// Guests that were started.
     pub guests: BTreeMap<String, GuestState>,
-    /// Lines of L1's kernel log since the step began.
-    pub log: Vec<String>,
+    /// L1's kernel log since the step began, if that is of interest.
+    pub log: KernelLog,
     /// The last RSA requests that were asked for.
     pub crypto: Option<Crypto>,
+}
+
+/// Lines of a kernel log from a certain one on, none until that has come: what
+/// is said of a log may be late, so a line of our own tells where a step begins.
+#[derive(Default)]
+pub struct KernelLog {
+    mark: String,
+    lines: Option<Vec<String>>,
+}
+
+impl KernelLog {
+    /// One that begins behind this line.
+    pub fn behind(mark: &str) -> Self {
+        Self {
+            mark: mark.to_owned(),
+            lines: None,
+        }
+    }
+
+    /// Take a line.
+    pub fn take(&mut self, line: String) {
+        match &mut self.lines {
+            Some(lines) => lines.push(line),
+            None if line == self.mark => self.lines = Some(Vec::new()),
+            None => {}
+        }
+    }
+
+    /// The lines.
+    pub fn lines(&self) -> &[String] {
+        self.lines.as_deref().unwrap_or_default()
+    }
 }
 
 /// RSA requests that were asked for.
@@ -80,6 +112,12 @@ impl World {
         self.files.get(&path)?.as_deref()
     }
 
+    /// A guest begins anew.
+    pub fn begins(&mut self, guest: &str) {
+        self.guests.insert(guest.to_owned(), GuestState::default());
+        self.crypto.take_if(|c| c.guest == guest);
+    }
+
     /// Forget what questions were answered: what follows was asked later.
     pub fn forget_answers(&mut self) {
         for guest in self.guests.values_mut() {
@@ -91,22 +129,31 @@ impl World {
         }
     }
 
-    /// Take console output of a guest; returns its complete lines.
+    /// Whether requests that were asked for are not done yet; none if there are
+    /// no such.
+    pub fn crypto_is_under_way(&self) -> Option<bool> {
+        let crypto = self.crypto.as_ref()?;
+        let runs = self.guests.get(&crypto.guest)?.ended.is_none();
+        Some(runs && crypto.ok.is_none() && !crypto.unable)
+    }
+
+    /// Put console output of a guest to what came before; its complete lines,
+    /// each of which is to be [taken](Self::line).
     pub fn console(&mut self, guest: &str, text: &str) -> Vec<String> {
-        let Some(state) = self.guests.get_mut(guest) else {
-            return Vec::new();
-        };
-        let lines = state.split(text);
-        for line in &lines {
-            if let Some((id, value)) = state.line(line)
-                && let Some(crypto) = &mut self.crypto
-                && (crypto.guest.as_str(), crypto.id) == (guest, id)
-            {
-                crypto.unable = value["op"] == "unable";
-                crypto.ok = value["ok"].as_u64().and_then(|n| u32::try_from(n).ok());
-            }
+        let state = self.guests.get_mut(guest);
+        state.map_or_else(Vec::new, |state| state.split(text))
+    }
+
+    /// Take a line of a guest's console.
+    pub fn line(&mut self, guest: &str, line: &str) {
+        if let Some(state) = self.guests.get_mut(guest)
+            && let Some((id, value)) = state.line(line)
+            && let Some(crypto) = &mut self.crypto
+            && (crypto.guest.as_str(), crypto.id) == (guest, id)
+        {
+            crypto.unable = value["op"] == "unable";
+            crypto.ok = value["ok"].as_u64().and_then(|n| u32::try_from(n).ok());
         }
-        lines
     }
 }
 
@@ -132,11 +179,6 @@ impl GuestState {
     pub fn tail(&self) -> String {
         let lines: Vec<&str> = self.tail.iter().map(String::as_str).collect();
         lines.join("\n")
-    }
-
-    /// The guest begins anew.
-    pub fn restarted(&mut self) {
-        *self = Self::default();
     }
 
     fn split(&mut self, text: &str) -> Vec<String> {
@@ -191,27 +233,42 @@ mod tests {
         )
     }
 
+    fn says(world: &mut World, text: &str) {
+        for line in world.console("g", text) {
+            world.line("g", &line);
+        }
+    }
+
+    #[test]
+    fn a_log_begins_where_it_is_marked() {
+        let mut log = KernelLog::behind("step 2");
+        for line in ["late", "step 1", "late", "step 2", "ours", "step 2"] {
+            log.take(line.to_owned());
+        }
+        assert_eq!(log.lines(), ["ours", "step 2"]);
+    }
+
     #[test]
     fn what_a_guest_was_told_is_not_what_it_finds_when_asked() {
         let mut world = World::default();
         world.guests.insert("g".to_owned(), GuestState::default());
-        world.console("g", &qci("", "", "04"));
+        says(&mut world, &qci("", "", "04"));
         let (first, rest) = ("{\"op\":\"rea", "dy\"}\nnot ok 3 tapq # 1 bad\n");
-        world.console("g", first);
+        says(&mut world, first);
         assert!(!world.guests["g"].ready);
-        world.console("g", rest);
+        says(&mut world, rest);
         let state = world.guests.get_mut("g").unwrap();
         assert!(state.ready);
         assert_eq!(state.complaints, ["not ok 3 tapq # 1 bad"]);
         assert!(state.may_ask(Request::Query));
         state.asking(7, Request::Query);
         assert!(!state.may_ask(Request::Query));
-        world.console("g", &qci("\"why\":\"query\",", "\"id\":7,", "44"));
+        says(&mut world, &qci("\"why\":\"query\",", "\"id\":7,", "44"));
         let state = &world.guests["g"];
         assert_eq!(state.told.as_ref().unwrap().0.adapters, [5]);
         assert_eq!(state.latest.as_ref().unwrap().adapters, [1, 5]);
         assert_eq!(state.answers[&Request::Query]["id"], 7);
-        world.console("g", &qci("\"why\":\"event\",", "", "44"));
+        says(&mut world, &qci("\"why\":\"event\",", "", "44"));
         assert_eq!(world.guests["g"].told.as_ref().unwrap().0.adapters, [1, 5]);
     }
 }

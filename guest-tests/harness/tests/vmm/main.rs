@@ -227,16 +227,26 @@ fn a_bad_machine_and_a_bad_guest_are_told_by_the_status() {
 /// What a Linux guest's init tells of its AP bus, at the start and as it changes.
 #[test]
 fn the_linux_probe_tells_what_its_bus_has() {
+    const NS: u64 = 1_000_000_000;
     let machine = boot("vmm-linux-probe", true);
     let mdev = mdev(&machine);
     let ap = format!("sysfsdev={}", mdev.path());
     let own = ["--ap", &ap, "--cmdline", "quiet loglevel=3 commands=on"];
     let mut vm = Vm::start(&machine, "linux-probe", &[], &[&LINUX[..], &own].concat());
-    vm.until("\"op\":\"ready\"", 1, LIMIT).unwrap();
+    // it puts off the scans that its bus takes by itself for as long as can be
+    vm.until("\"op\":\"ready\",\"config_time\":\"120\"", 1, LIMIT)
+        .unwrap();
+    // guest and host have the same clock
+    let clock = || -> u64 {
+        let seconds = machine.shell("date +%s", SHORT).unwrap().stdout;
+        seconds.trim().parse().unwrap()
+    };
+    let before = clock();
     mdev.change(false, Resource::Domain, 0x47).unwrap();
     let gone = "\"op\":\"uevent\",\"action\":\"remove\",\"path\":\"/devices/ap/card05/05.0047\"";
     vm.until(gone, 1, SHORT).unwrap();
     vm.until("\"why\":\"event\"", 1, SHORT).unwrap();
+    let after = clock() + 1;
     let output = vm.output().to_owned();
     let lines: Vec<&str> = output.lines().map(str::trim).collect();
     for line in [
@@ -251,10 +261,38 @@ fn the_linux_probe_tells_what_its_bus_has() {
     }
     let objects = lines.iter().filter_map(|l| serde_json::from_str(l).ok());
     let objects: Vec<serde_json::Value> = objects.filter(serde_json::Value::is_object).collect();
+    let stamp = |o: &serde_json::Value| o["ns"].as_u64().unwrap();
+    assert!(objects.is_sorted_by_key(stamp), "{output}");
+    let later = objects.iter().skip_while(|o| o["op"] != "ready").skip(1);
+    let told: Vec<_> = later.collect();
+    let meanwhile = before * NS..=after * NS;
     assert!(
-        objects.iter().all(|o| o["ns"].as_u64() > Some(0)),
-        "{output}"
+        told.len() >= 2 && told.iter().all(|o| meanwhile.contains(&stamp(o))),
+        "{meanwhile:?}: {output}"
     );
+    let of = |op: &'static str| objects.iter().filter(move |o| o["op"] == op);
+    let rsa: Vec<_> = of("RSA").map(|o| (&o["apqn"], &o["ok"])).collect();
+    let (queues, yes) = ([json!("05.0004"), json!("05.0047")], json!(true));
+    assert_eq!(rsa, [(&queues[0], &yes), (&queues[1], &yes)]);
+    let devices: Vec<_> = of("device").collect();
+    let [queue, _, card] = devices[..] else {
+        panic!("{devices:?}");
+    };
+    for (device, wanted) in [
+        (queue, json!({"name": "05.0004", "driver": "cex4queue"})),
+        (
+            card,
+            json!({"name": "card05", "driver": "cex4card", "type": "CEX4A", "hwtype": "10"}),
+        ),
+    ] {
+        for (key, value) in wanted.as_object().unwrap() {
+            assert_eq!(&device[key], value, "{device}");
+        }
+        let states = ["online", "config", "chkstop"].map(|key| &device[key]);
+        assert_eq!(states, ["1", "1", "0"], "{device}");
+        let functions = device["ap_functions"].as_str().unwrap();
+        assert!(functions.starts_with("0x"), "{device}");
+    }
     let first = objects.iter().find(|o| o["op"] == "QCI").unwrap();
     assert!(!first["features"].as_str().unwrap().is_empty(), "{output}");
     let summary = objects.iter().find(|o| o["op"] == "summary").unwrap();

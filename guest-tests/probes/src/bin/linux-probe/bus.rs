@@ -14,6 +14,9 @@ const BUS: &str = "/sys/bus/ap";
 /// A first scan takes this long at most.
 const FIRST_SCAN: Duration = Duration::from_secs(60);
 
+/// Seconds, the most that the bus takes.
+const SCAN_PAUSE: u8 = 120;
+
 /// Response codes of TAPQ that sysfs can tell.
 const NOT_AVAILABLE: u8 = 1;
 const DECONFIGURED: u8 = 3;
@@ -84,7 +87,8 @@ fn attribute(folder: &str, name: &str) -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-fn device(name: &str, attribute_name: &str) -> Option<String> {
+/// An attribute of a card or a queue.
+pub fn device(name: &str, attribute_name: &str) -> Option<String> {
     attribute(&format!("{BUS}/devices/{name}"), attribute_name)
 }
 
@@ -102,6 +106,24 @@ pub fn wait_for_first_scan() {
 pub fn scan() {
     // A refusal shows in what is read next.
     let _ = fs::write(format!("{BUS}/scans"), "1");
+}
+
+/// How often it has looked; always 0 where the kernel does not tell.
+pub fn scans() -> u64 {
+    let count = attribute(BUS, "scans").and_then(|text| text.parse().ok());
+    count.unwrap_or_default()
+}
+
+/// Put off the next look that the bus takes by itself, for as long as can be:
+/// a guest that is not told of a change must not find it.
+pub fn put_off_scan() {
+    // A bus that does not take it is told of by `config_time`.
+    let _ = fs::write(format!("{BUS}/config_time"), SCAN_PAUSE.to_string());
+}
+
+/// Seconds from one look of the bus to the next that it takes by itself.
+pub fn config_time() -> Option<String> {
+    attribute(BUS, "config_time")
 }
 
 /// Names of all cards and queues, in order.
@@ -124,11 +146,6 @@ pub fn driver(name: &str) -> Option<String> {
 /// Whether there are drivers that use queues.
 pub fn has_zcrypt() -> bool {
     Path::new(&format!("{BUS}/drivers/cex4queue")).exists()
-}
-
-/// Whether zcrypt could use a queue now.
-pub fn is_usable(apqn: Apqn) -> bool {
-    code_of(apqn) == 0 && device(&apqn.to_string(), "online").as_deref() == Some("1")
 }
 
 /// What TAPQ would answer, as far as sysfs tells.

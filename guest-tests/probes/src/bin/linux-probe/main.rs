@@ -10,9 +10,11 @@
 //! ```
 //!
 //! The lines are those of the bare-metal probe: KTAP with JSON objects between.
-//! `QCI` lines are the masks in sysfs, told whenever they have changed; uevents
-//! of the AP bus are told as they come. Words on the kernel's command line:
-//! `crypto=off`, `commands=on`, `exit-after=S`; all others are left to the kernel.
+//! `device` lines are what sysfs has of each card and queue at the start. `QCI`
+//! lines are the masks in sysfs, told whenever the bus was told of a change of
+//! them; uevents of the AP bus are told as they come. Words on the kernel's
+//! command line: `crypto=off`, `commands=on`, `exit-after=S`; all others are left
+//! to the kernel.
 
 mod bus;
 // The only unsafe code, shared with the program for L1.
@@ -41,6 +43,9 @@ use system::Uevents;
 const LOOK_MS: u8 = 20;
 /// The same while every change of them matters.
 const WATCH_MS: u8 = 1;
+/// The next look that the bus takes by itself is put off this often, long before
+/// it is due.
+const PUT_OFF: Duration = Duration::from_secs(50);
 
 fn main() {
     if let Err(e) = run() {
@@ -60,6 +65,7 @@ fn run() -> io::Result<()> {
     let report = Arc::new(Report::default());
     report.text("KTAP version 1\n1..4");
     bus::wait_for_first_scan();
+    let scans = bus::scans();
     let masks = Masks::read();
     report.verdict(
         "bus",
@@ -70,6 +76,7 @@ fn run() -> io::Result<()> {
     );
     let masks = masks.unwrap_or_default();
     report.masks("start", None, &masks);
+    report.devices();
     report.verdict("devices", bus::devices_fit(&masks));
     // A kernel may have it as a module, which nobody has brought.
     let zcrypt = bus::has_zcrypt();
@@ -81,13 +88,24 @@ fn run() -> io::Result<()> {
     if !zcrypt {
         report.skip("rsa", "the kernel has no zcrypt");
     } else if options.crypto {
-        report.verdict("rsa", rsa::each_queue(&report, &masks));
+        match rsa::each_queue(&report, &masks) {
+            Ok(0) => report.skip("rsa", "no queue serves RSA"),
+            outcome => report.verdict("rsa", outcome.map(drop)),
+        }
     } else {
         report.skip("rsa", "crypto=off");
     }
     report.summary();
     if options.commands || options.exit_after.is_some() {
-        serve(report, events, masks, &options)?;
+        let server = Server {
+            report,
+            scans,
+            told: masks.clone(),
+            shown: masks,
+            watching: false,
+            over: false,
+        };
+        server.serve(events, &options)?;
     }
     Ok(())
 }
@@ -101,79 +119,88 @@ fn own_words(line: &str) -> Options {
 
 struct Server {
     report: Arc<Report>,
+    /// The masks that were told last, for that the bus was told of them.
+    told: Masks,
+    /// The masks that were seen last, and after how many scans of the bus.
     shown: Masks,
+    scans: u64,
     watching: bool,
     over: bool,
 }
 
-fn serve(
-    report: Arc<Report>,
-    mut events: Uevents,
-    shown: Masks,
-    options: &Options,
-) -> io::Result<()> {
-    let end = options
-        .exit_after
-        .map(|s| Instant::now() + Duration::from_secs(s.into()));
-    let mut stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut server = Server {
-        report,
-        shown,
-        watching: false,
-        over: false,
-    };
-    let mut lines = Lines::default();
-    server.report.json("ready", |_| Ok(()));
-    while !server.over && end.is_none_or(|end| Instant::now() < end) {
-        let (typed, told) = {
-            let ready = PollFlags::POLLIN;
-            let mut fds = [
-                PollFd::new(stdin.as_fd(), ready),
-                PollFd::new(events.as_fd(), ready),
-            ];
-            let look = if server.watching { WATCH_MS } else { LOOK_MS };
-            poll(&mut fds, PollTimeout::from(look)).map_err(io::Error::from)?;
-            (fds[0].any().unwrap_or(false), fds[1].any().unwrap_or(false))
-        };
-        if told {
-            events.tell(&server.report)?;
-        }
-        server.look();
-        if typed {
-            let mut buffer = [0; 256];
-            let count = stdin.read(&mut buffer)?;
-            lines.take(&buffer[..count], |command| match command {
-                Ok(command) => server.execute(command),
-                Err(_) => server.report.answer("unable", 0, |_| Ok(())),
-            });
-        }
-    }
-    Ok(())
-}
-
 impl Server {
-    /// Tells the masks if they are new.
-    fn look(&mut self) {
-        if let Some(masks) = Masks::read()
-            && masks != self.shown
-        {
-            self.report.masks("event", None, &masks);
-            self.shown = masks;
+    fn serve(mut self, mut events: Uevents, options: &Options) -> io::Result<()> {
+        let end = options
+            .exit_after
+            .map(|s| Instant::now() + Duration::from_secs(s.into()));
+        let mut stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let mut lines = Lines::default();
+        let mut put_off = Instant::now();
+        bus::put_off_scan();
+        let pause = bus::config_time().unwrap_or_default();
+        self.report
+            .json("ready", |o| o.string("config_time", pause));
+        while !self.over && end.is_none_or(|end| Instant::now() < end) {
+            if put_off.elapsed() > PUT_OFF {
+                bus::put_off_scan();
+                put_off = Instant::now();
+            }
+            let (typed, told) = {
+                let ready = PollFlags::POLLIN;
+                let mut fds = [
+                    PollFd::new(stdin.as_fd(), ready),
+                    PollFd::new(events.as_fd(), ready),
+                ];
+                let look = if self.watching { WATCH_MS } else { LOOK_MS };
+                poll(&mut fds, PollTimeout::from(look)).map_err(io::Error::from)?;
+                (fds[0].any().unwrap_or(false), fds[1].any().unwrap_or(false))
+            };
+            if told {
+                events.tell(&self.report)?;
+            }
+            self.look();
+            if typed {
+                let mut buffer = [0; 256];
+                let count = stdin.read(&mut buffer)?;
+                lines.take(&buffer[..count], |command| match command {
+                    Ok(command) => self.execute(command),
+                    Err(_) => self.report.answer("unable", 0, |_| Ok(())),
+                });
+            }
         }
+        Ok(())
+    }
+
+    /// Tells the masks if the bus has found new ones in a scan that we have not
+    /// asked for. So does one after it was told of what we had found before.
+    fn look(&mut self) {
+        let scans = bus::scans();
+        let Some(masks) = Masks::read() else { return };
+        let found = masks != self.shown || scans != self.scans;
+        if found && masks != self.told {
+            self.report.masks("event", None, &masks);
+            self.told = masks.clone();
+        }
+        (self.shown, self.scans) = (masks, scans);
+    }
+
+    /// Lets the bus look now: its own picture may be old. What it finds new only
+    /// then, it has not been told of, unless it has looked once more meanwhile.
+    fn scan(&mut self) {
+        self.look();
+        bus::scan();
+        self.scans = bus::scans().min(self.scans + 1);
+        self.shown = Masks::read().unwrap_or_default();
     }
 
     fn execute(&mut self, Command { id, request }: Command) {
         match request {
-            // The bus's own picture may be old, so it looks again before it
-            // answers; what it finds new only then, it has not been told of.
             Request::Query => {
-                self.look();
-                bus::scan();
-                let masks = Masks::read().unwrap_or_default();
-                self.report.masks("query", Some(id), &masks);
+                self.scan();
+                self.report.masks("query", Some(id), &self.shown);
             }
             Request::Tapq(apqn) => {
-                bus::scan();
+                self.scan();
                 let code = bus::code_of(apqn);
                 self.report.answer("TAPQ", id, |o| {
                     o.string("apqn", apqn)?;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! KTAP and JSON lines on the console, each written as a whole.
 
-use crate::bus::Masks;
+use crate::bus::{self, Masks};
 use ap_probe::json::Object;
 use std::fmt;
 use std::io::Write;
@@ -81,6 +81,34 @@ impl Report {
             o.string("adm", &masks.adm)?;
             o.string("features", &masks.features)
         });
+    }
+
+    /// What sysfs has of every card and queue; each has some of these.
+    pub fn devices(&self) {
+        const ATTRIBUTES: [&str; 10] = [
+            "type",
+            "hwtype",
+            "raw_hwtype",
+            "ap_functions",
+            "online",
+            "config",
+            "chkstop",
+            "interrupt",
+            "reset",
+            "request_count",
+        ];
+        for name in bus::devices() {
+            self.json("device", |o| {
+                o.string("name", &name)?;
+                o.string("driver", bus::driver(&name).unwrap_or_default())?;
+                for attribute in ATTRIBUTES {
+                    if let Some(text) = bus::device(&name, attribute) {
+                        o.string(attribute, text)?;
+                    }
+                }
+                Ok(())
+            });
+        }
     }
 
     /// The result of a test.

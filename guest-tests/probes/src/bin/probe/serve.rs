@@ -99,7 +99,7 @@ impl Server<'_> {
         for command in commands.into_iter().flatten() {
             match command {
                 Ok(command) => self.execute(command),
-                Err(_) => self.unable(0),
+                Err(_) => self.refuse("unable", 0),
             }
         }
         self.over |= end;
@@ -128,6 +128,7 @@ impl Server<'_> {
                 let ok = sent.count();
                 self.counted("send", id, apqn, requests, ok);
             }
+            Request::Crypto(..) if self.job.is_some() => self.refuse("busy", id),
             Request::Crypto(apqn, requests) => {
                 self.job = Some(Job {
                     id,
@@ -145,14 +146,14 @@ impl Server<'_> {
                     o.raw("on", on)
                 });
             }
-            Request::Devices => self.unable(id),
+            Request::Devices => self.refuse("unable", id),
             Request::Exit => self.over = true,
         }
     }
 
-    fn unable(&mut self, id: u32) {
+    fn refuse(&mut self, why: &str, id: u32) {
         self.report.json(|o| {
-            o.string("op", "unable")?;
+            o.string("op", why)?;
             o.raw("id", id)
         });
     }
