@@ -245,7 +245,6 @@ impl Core {
             };
             pr_warn!("queue {apqn} may hold what a guest left in it: {remedy}\n");
         }
-        // while the table has it, a guest that closes waits for this
         if let Some(queue) = self.queue(free, apqn) {
             queue.interrupts().unbind(free);
         }
@@ -294,31 +293,6 @@ impl Core {
         let state = self.state.lock(held);
         let index = state.queue_index(apqn).ok()?;
         state.queues.as_slice().get(index).cloned()
-    }
-
-    /// Calls `f`, without a lock, for every queue that is bound all along.
-    pub(crate) fn each_queue<H: Before<order::Model>>(
-        &self,
-        held: &mut Held<'_, H>,
-        f: impl Fn(&mut Held<'_, H>, &Queue),
-    ) {
-        let mut next = 0;
-        while let Some(queue) = self.queue_from(held, next) {
-            f(held, &queue);
-            next = u32::from(queue.apqn().to_qid()) + 1;
-        }
-    }
-
-    /// The first bound queue whose number is `qid` or more.
-    fn queue_from<H: Before<order::Model>>(
-        &self,
-        held: &mut Held<'_, H>,
-        qid: u32,
-    ) -> Option<Arc<Queue>> {
-        let state = self.state.lock(held);
-        let queues = state.queues.as_slice();
-        let index = queues.partition_point(|queue| u32::from(queue.apqn().to_qid()) < qid);
-        queues.get(index).cloned()
     }
 
     pub(crate) fn queue_made(&self) {

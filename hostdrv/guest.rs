@@ -9,6 +9,7 @@ use crate::abi::{dbf, EventFd, Hook, Kvm, MdevDevice, Vcpu, VfioDevice};
 use crate::ap_arch::{Apqn, AqicControl, Matrix, QueueStatus, ResponseCode};
 use crate::driver::{to_error, Core};
 use crate::locks::{Lock, Locked};
+use crate::pins::Pins;
 use crate::rules::order::{self, Before, Free, Held};
 use crate::rules::protocol::{self, Driver as _};
 use crate::rules::{Event, Format, Limits, MdevId, Model};
@@ -24,7 +25,8 @@ pub(crate) enum Trigger {
 
 /// What the `plug` lock of an mdev guards.
 pub(crate) struct Guest {
-    // dropped at close, after the last mask was cleared and the last queue reset
+    // dropped at close, after the last mask was cleared and the last queue reset;
+    // what interrupts may still use of it they keep for themselves
     kvm: Option<Kvm>,
     request: Option<EventFd>,
     config_change: Option<EventFd>,
@@ -77,7 +79,8 @@ pub(crate) struct Mdev {
     id: MdevId,
     limits: Limits,
     device: MdevDevice,
-    vfio: VfioDevice,
+    #[pin]
+    pins: Pins,
     #[pin]
     plug: Lock<order::Plug, Guest>,
     #[pin]
@@ -105,7 +108,7 @@ impl Mdev {
                 id,
                 limits,
                 device,
-                vfio,
+                pins <- Pins::new(*id, vfio),
                 plug <- Lock::new(new_mutex!(guest, "vfio_ap::plug")),
                 hook <- Hook::new(),
             }),
@@ -151,9 +154,6 @@ impl Mdev {
     pub(crate) fn close(&self, free: &mut Free<'_>) {
         // without a guest there is nothing to take from it
         let _ = protocol::close(&*self.core, free, self.id);
-        let vfio = self.vfio;
-        self.core
-            .each_queue(free, |free, queue| queue.interrupts().close(free, vfio));
         let mut guest = self.plug(free);
         let gone = (
             guest.kvm.take(),
@@ -161,7 +161,9 @@ impl Mdev {
             guest.config_change.take(),
         );
         drop(guest);
+        // with the machine: no CPU of it is in PQAP any more
         drop(gone);
+        self.pins.clear(free);
     }
 
     /// The device is to be given back.
@@ -200,14 +202,12 @@ impl Mdev {
             dbf::warn(format, [qid]);
             return QueueStatus::of(ResponseCode::NOT_AVAILABLE);
         };
-        let interrupts = queue.interrupts();
+        let plugged = |held: &mut Held<'_, order::Interrupts>| self.has_plugged(held, apqn);
         if control.ir() {
-            let (vfio, isc) = (self.vfio, control.isc());
-            interrupts.enable(held, vcpu, vfio, isc, nib, |held| {
-                self.has_plugged(held, apqn)
-            })
+            let isc = control.isc();
+            self.pins.enable(held, vcpu, &queue, isc, nib, plugged)
         } else {
-            interrupts.disable(held)
+            self.pins.disable(held, &queue, plugged)
         }
     }
 
@@ -219,9 +219,7 @@ impl Mdev {
     /// Memory of the guest is unmapped.
     pub(crate) fn unmap(&self, held: &mut Held<'_, order::Machine>, iova: u64, length: u64) {
         let iovas = iova..iova.saturating_add(length);
-        self.core.each_queue(held, |held, queue| {
-            queue.interrupts().unmap(held, self.vfio, &iovas)
-        });
+        self.pins.unmap(held, &self.core, &iovas);
     }
 
     /// The guest asks for a reset of all its queues.

@@ -1,33 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Interrupts of one queue for its guest.
 //!
-//! When what an interrupt holds may be let go, and whose turn it is, is decided
-//! by [`Ledger`]; here it is locked, and the instructions are issued.
+//! What they use, and when that may be let go, is in the [`Ledger`]; here it is
+//! locked, and the instructions are issued. Nobody has the lock for longer than
+//! that, so a reset or the bus never waits for a guest.
 
-use core::ops::Range;
+use core::mem::forget;
 
 use kernel::prelude::*;
-use kernel::sync::{new_condvar, new_mutex, CondVar};
+use kernel::sync::new_mutex;
 use kernel::time::delay::fsleep;
 use kernel::time::Delta;
 
-use crate::abi::{dbf, insn, Gisc, Pin as PinnedByte, Vcpu, VfioDevice};
-use crate::ap_arch::{Apqn, AqicControl, QueueStatus, ResponseCode};
+use crate::abi::{insn, Byte, Gisc};
+use crate::ap_arch::{Apqn, AqicControl, QueueStatus};
 use crate::locks::Lock;
 use crate::rules::order::{self, Before, Free, Held, MayWait};
-use crate::rules::{Format, Ledger, Stamp};
+use crate::rules::{DisableRun, DisableStep, Disabled, Enabled, Ledger, MdevId};
 
-/// Time between two tries, and how many tries. Linux `vfio_ap_irq_disable`,
-/// `vfio_ap_wait_for_irqclear`.
+/// Time between two tries to disable. Linux `vfio_ap_irq_disable`.
 const INTERVAL: Delta = Delta::from_millis(20);
-const AQIC_TRIES: u32 = 6;
-const TAPQ_TRIES: u32 = 5;
 
-/// What an interrupt that is set up holds.
-struct Registration {
-    // first, as nothing is to be presented when the byte goes
-    gisc: Gisc,
-    pin: PinnedByte,
+/// What the hardware uses to interrupt a guest. It stays as it is until dropped,
+/// whatever becomes of the guest and its memory.
+pub(crate) struct Registration {
+    pub(crate) owner: MdevId,
+    pub(crate) gisc: Gisc,
+    pub(crate) byte: Byte,
 }
 
 /// The interrupts of a queue. The lock is held for single instructions, and
@@ -37,8 +36,6 @@ pub(crate) struct Interrupts {
     apqn: Apqn,
     #[pin]
     state: Lock<order::Interrupts, Ledger<Registration>>,
-    #[pin]
-    turn_over: CondVar,
 }
 
 impl Interrupts {
@@ -46,7 +43,6 @@ impl Interrupts {
         pin_init!(Self {
             apqn,
             state <- Lock::new(new_mutex!(Ledger::new(), "vfio_ap::Interrupts::state")),
-            turn_over <- new_condvar!("vfio_ap::Interrupts::turn_over"),
         })
     }
 
@@ -57,183 +53,95 @@ impl Interrupts {
         insn::zapq(self.apqn)
     }
 
-    /// The last ZAPQ is done, or the queue is gone: what was set up before it
-    /// is off.
-    pub(crate) fn reset_done(&self, free: &mut Free<'_>) {
-        self.take_turn(free, None);
-        drop(self.end_turn(free, Ledger::reset_done));
+    /// The last ZAPQ is done, or the queue is gone. What was used before it is
+    /// returned: the last part of a machine may go with it, which takes time.
+    pub(crate) fn reset_done(&self, free: &mut Free<'_>) -> Option<Registration> {
+        self.state.lock(free).reset_done()
     }
 
     /// The guest enables: `plugged` tells whether it still has the queue.
     pub(crate) fn enable(
         &self,
-        held: &mut Held<'_, order::Machine>,
-        vcpu: &Vcpu<'_>,
-        device: VfioDevice,
-        isc: u8,
-        nib: u64,
+        held: &mut Held<'_, order::Pins>,
+        new: Registration,
         plugged: impl Fn(&mut Held<'_, order::Interrupts>) -> bool,
     ) -> QueueStatus {
-        if nib == 0 || !vcpu.has_gpa(nib) {
-            let format = const { Format::new(c"invalid NIB address: nib=%lx, apqn=%04lx\n") };
-            return self.invalid_address(format, nib);
-        }
-        self.take_turn(held, Some(nib));
-        let made = PinnedByte::new(vcpu, device, nib)
-            .filter(|pin| vcpu.shares(pin))
-            .and_then(|pin| Some((vcpu.register(isc)?, pin)));
-        let Some((gisc, pin)) = made else {
-            self.end_turn(held, |_| ());
-            let format = const { Format::new(c"pinning or gisc failed: nib=%lx, apqn=%04lx\n") };
-            return self.invalid_address(format, nib);
+        let (status, enabled) = self.turn_on(held, new, &plugged);
+        let Enabled::Anothers(new) = enabled else {
+            return status;
         };
-        let made = Registration { gisc, pin };
-        let (mut status, mut stamp) = self.turn_on(held, &made, &plugged);
-        let anothers = self.state.lock(held).is_anothers(status.code());
-        if anothers && self.turn_off(held).1 {
-            (status, stamp) = self.turn_on(held, &made, &plugged);
+        if !self.turn_off(held, |held, _| plugged(held)).is_off() {
+            return status;
         }
-        drop(self.end_turn(held, |state| state.enabled(status.code(), made, stamp)));
-        if status.code() != ResponseCode::NORMAL {
-            let numbers = [status.code().0.into(), self.apqn.to_qid().into()];
-            let format = const { Format::new(c"PQAP(AQIC) failed: rc=%02lx, apqn=%04lx\n") };
-            dbf::warn(format, numbers);
-        }
-        status
+        self.turn_on(held, new, &plugged).0
     }
 
-    /// Enables in hardware, if the guest still has the queue.
     fn turn_on(
         &self,
-        held: &mut Held<'_, order::Machine>,
-        made: &Registration,
+        held: &mut Held<'_, order::Pins>,
+        new: Registration,
         plugged: impl Fn(&mut Held<'_, order::Interrupts>) -> bool,
-    ) -> (QueueStatus, Stamp) {
-        let control = AqicControl::enable(made.gisc.nisc())
-            .with_gisc(made.gisc.isc())
-            .with_gisa(made.gisc.gisa(), 0);
+    ) -> (QueueStatus, Enabled<Registration>) {
+        let control = AqicControl::enable(new.gisc.nisc())
+            .with_gisc(new.gisc.isc())
+            .with_gisa(new.gisc.gisa(), 0);
         let mut locked = self.state.lock(held);
         let (held, state) = locked.parts();
-        let status = if plugged(held) {
-            insn::aqic(self.apqn, control, made.pin.phys())
-        } else {
-            QueueStatus::of(ResponseCode::NOT_AVAILABLE)
-        };
-        (status, state.aqic())
+        let plugged = plugged(held);
+        state.enable(plugged, new, |new| {
+            insn::aqic(self.apqn, control, new.byte.phys())
+        })
     }
 
     /// The guest disables.
-    pub(crate) fn disable(&self, held: &mut Held<'_, order::Machine>) -> QueueStatus {
-        self.take_turn(held, None);
-        let (status, off) = self.turn_off(held);
-        drop(self.end_turn(held, |state| state.disabled(off)));
-        status
-    }
-
-    /// Memory of the guest is unmapped: no byte of it may stay pinned.
-    pub(crate) fn unmap(
+    pub(crate) fn disable(
         &self,
-        held: &mut Held<'_, order::Machine>,
-        device: VfioDevice,
-        iovas: &Range<u64>,
-    ) {
-        let mut state = self.state.lock(held);
-        while state.is_pinning(iovas) {
-            state.wait(&self.turn_over);
-        }
-        drop(state);
-        self.drop_if(held, |pin| {
-            pin.device() == device && iovas.contains(&pin.iova())
-        });
+        held: &mut Held<'_, order::Pins>,
+        plugged: impl Fn(&mut Held<'_, order::Interrupts>) -> bool,
+    ) -> DisableRun {
+        self.turn_off(held, |held, _| plugged(held))
     }
 
-    /// The guest lets go of the device.
-    pub(crate) fn close(&self, free: &mut Free<'_>, device: VfioDevice) {
-        self.drop_if(free, |pin| pin.device() == device);
+    /// Memory of an mdev's guest is unmapped that interrupts may use. If they
+    /// cannot be disabled, they keep it until a reset is done.
+    pub(crate) fn unmapped(&self, held: &mut Held<'_, order::Pins>, owner: MdevId) {
+        // what the queue was reset from is not used, and it may be another's
+        self.turn_off(held, |_, ledger| ledger.holds(|made| made.owner == owner));
     }
 
     /// The AP bus takes the queue.
     pub(crate) fn unbind(&self, free: &mut Free<'_>) {
-        self.drop_if(free, |_| true);
-    }
-
-    /// Lets go of an interrupt that must not stay, whatever the hardware says.
-    fn drop_if<H: MayWait + Before<order::Interrupts>>(
-        &self,
-        held: &mut Held<'_, H>,
-        must_go: impl Fn(&PinnedByte) -> bool,
-    ) {
-        let must_go = |made: &Registration| must_go(&made.pin);
-        if !self.state.lock(held).concerns(must_go) {
+        self.turn_off(free, |_, ledger| ledger.holds(|_| true));
+        let Some(used) = self.state.lock(free).retire() else {
             return;
-        }
-        self.take_turn(held, None);
-        let off = self.turn_off(held).1;
-        let gone = self.end_turn(held, |state| state.give_up(must_go));
-        if gone.is_some() && !off {
-            pr_warn!("interrupts of queue {} could not be disabled\n", self.apqn);
-        }
-        drop(gone);
+        };
+        pr_warn!(
+            "interrupts of queue {} could not be disabled: what they use is never freed\n",
+            self.apqn
+        );
+        forget(used);
     }
 
-    /// Disables in hardware; also tells whether that is certain.
-    fn turn_off(&self, held: &mut Held<'_, impl MayWait>) -> (QueueStatus, bool) {
-        let mut status = QueueStatus::default();
-        for _ in 0..AQIC_TRIES {
-            status = insn::aqic(self.apqn, AqicControl::disable(), 0);
-            match status.code() {
-                ResponseCode::NORMAL | ResponseCode::OTHERWISE_CHANGED => {
-                    return (status, self.wait_off(held));
-                }
-                ResponseCode::RESET_IN_PROGRESS | ResponseCode::BUSY => fsleep(INTERVAL),
-                code => return (status, code == ResponseCode::NOT_AVAILABLE),
-            }
-        }
-        (status, false)
-    }
-
-    fn wait_off(&self, _held: &mut Held<'_, impl MayWait>) -> bool {
-        for _ in 0..TAPQ_TRIES {
-            let status = insn::tapq(self.apqn);
-            match status.code() {
-                ResponseCode::NORMAL | ResponseCode::RESET_IN_PROGRESS if !status.irq_enabled() => {
-                    return true;
-                }
-                ResponseCode::NORMAL | ResponseCode::RESET_IN_PROGRESS | ResponseCode::BUSY => {
-                    fsleep(INTERVAL);
-                }
-                code => return code == ResponseCode::NOT_AVAILABLE,
-            }
-        }
-        false
-    }
-
-    fn take_turn<H: MayWait + Before<order::Interrupts>>(
+    /// Disables in hardware, as long as that `may` be done.
+    fn turn_off<H: MayWait + Before<order::Interrupts>>(
         &self,
         held: &mut Held<'_, H>,
-        nib: Option<u64>,
-    ) {
-        let mut state = self.state.lock(held);
-        while !state.take_turn(nib) {
-            state.wait(&self.turn_over);
+        may: impl Fn(&mut Held<'_, order::Interrupts>, &Ledger<Registration>) -> bool,
+    ) -> DisableRun {
+        let mut run = DisableRun::new();
+        loop {
+            let mut locked = self.state.lock(held);
+            let (held, state) = locked.parts();
+            let may = may(held, state);
+            let disabled = state.disable(may, &mut run, |step| match step {
+                DisableStep::Aqic => insn::aqic(self.apqn, AqicControl::disable(), 0),
+                DisableStep::Tapq => insn::tapq(self.apqn),
+            });
+            drop(locked);
+            match disabled {
+                Disabled::Pending => fsleep(INTERVAL),
+                Disabled::Over(_unused) => return run,
+            }
         }
-    }
-
-    /// Ends one's turn, doing the last of it under the lock.
-    fn end_turn<R>(
-        &self,
-        held: &mut Held<'_, impl Before<order::Interrupts>>,
-        f: impl FnOnce(&mut Ledger<Registration>) -> R,
-    ) -> R {
-        let mut state = self.state.lock(held);
-        let result = f(&mut state);
-        state.end_turn();
-        self.turn_over.notify_all();
-        result
-    }
-
-    fn invalid_address(&self, format: Format<2>, nib: u64) -> QueueStatus {
-        dbf::warn(format, [nib as i64, self.apqn.to_qid().into()]);
-        QueueStatus::of(ResponseCode::INVALID_ADDRESS)
     }
 }

@@ -48,12 +48,8 @@ impl<'a, L, T: Unpin> Locked<'a, L, T> {
         (&mut self.held, &mut self.guard)
     }
 
-    /// Releases the lock until somebody notifies.
-    pub(crate) fn wait(&mut self, condvar: &CondVar) {
-        condvar.wait(&mut self.guard);
-    }
-
-    /// The same, until a signal comes, or that time is over.
+    /// Releases the lock until somebody notifies, a signal comes, or that time is
+    /// over.
     pub(crate) fn wait_interruptible(
         &mut self,
         condvar: &CondVar,

@@ -147,13 +147,16 @@ impl Queue {
             ResetStep::Done(outcome) => {
                 *slot = None;
                 drop(locked);
-                if let Outcome::Completed | Outcome::Failed(ResponseCode::NOT_AVAILABLE) = outcome {
-                    self.interrupts.reset_done(free);
-                }
+                let is_off = matches!(
+                    outcome,
+                    Outcome::Completed | Outcome::Failed(ResponseCode::NOT_AVAILABLE)
+                );
+                let unused = is_off.then(|| self.interrupts.reset_done(free));
                 trace::reset_done(self.apqn, epoch, outcome);
                 let done = Event::ResetDone(self.apqn, epoch, outcome);
                 // fails only if the bus took the queue meanwhile
                 let _ = protocol::handle(&*self.core, free, done);
+                drop(unused);
             }
             ResetStep::Poll | ResetStep::Zapq => {
                 let pause = run.pause_ms();

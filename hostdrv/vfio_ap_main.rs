@@ -27,6 +27,7 @@ mod guest;
 mod irq;
 mod locks;
 mod memory;
+mod pins;
 mod queue;
 #[expect(
     dead_code,

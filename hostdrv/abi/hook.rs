@@ -50,9 +50,8 @@ unsafe extern "C" fn pqap(vcpu: *mut bindings::kvm_vcpu) -> c_int {
     // SAFETY: KVM passes the CPU that issued the instruction, and waits; the
     // hook was called, so it is ours.
     let vcpu = unsafe { Vcpu::new(vcpu) };
-    // SAFETY: The CPU has sixteen registers, and is stopped.
-    let gprs: &mut [u64; 16] = unsafe { &mut *bindings::vfio_ap_vcpu_gprs(vcpu.as_ptr()).cast() };
-    let apqn = PqapGr0(gprs[0]).apqn();
+    let gprs = vcpu.gprs();
+    let apqn = PqapGr0(gprs.get::<0>()).apqn();
     // SAFETY: The CPU is stopped.
     if !unsafe { bindings::vfio_ap_vcpu_has_aiv(vcpu.as_ptr()) } {
         log_no_aiv(apqn);
@@ -65,8 +64,9 @@ unsafe extern "C" fn pqap(vcpu: *mut bindings::kvm_vcpu) -> c_int {
     let mdev = unsafe { &*hook.byte_sub(offset_of!(Mdev, hook)).cast::<Mdev>() };
     // KVM holds the hook's lock
     let held = &mut Held::on_entry();
-    let status = mdev.aqic(held, &vcpu, apqn, AqicControl(gprs[1]), gprs[2]);
-    gprs[1] = status.0.into();
+    let control = AqicControl(gprs.get::<1>());
+    let status = mdev.aqic(held, &vcpu, apqn, control, gprs.get::<2>());
+    gprs.set::<1>(status.0.into());
     0
 }
 

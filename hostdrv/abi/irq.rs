@@ -6,6 +6,7 @@ use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 use super::bindings;
+use super::kvm::KvmRef;
 
 /// The virtual CPU that issued PQAP(AQIC).
 ///
@@ -33,41 +34,83 @@ impl Vcpu<'_> {
         self.vcpu.as_ptr()
     }
 
+    /// Its general registers.
+    pub(super) fn gprs(&self) -> Gprs<'_> {
+        // INVARIANT: They are part of the CPU.
+        Gprs {
+            // SAFETY: By the invariant.
+            first: unsafe { bindings::vfio_ap_vcpu_gprs(self.as_ptr()) },
+            _vcpu: PhantomData,
+        }
+    }
+
     /// Whether `gpa` is in memory that the guest can write to.
     pub(crate) fn has_gpa(&self, gpa: u64) -> bool {
         // SAFETY: By the invariant.
         unsafe { bindings::vfio_ap_vcpu_has_gpa(self.as_ptr(), gpa) }
     }
 
-    /// Whether the guest shares a pinned page with the host; all do but
+    /// Whether the guest shares a byte's page with the host; all do but
     /// protected ones.
-    pub(crate) fn shares(&self, pin: &Pin) -> bool {
-        // SAFETY: By the invariant; the page is pinned.
-        unsafe { bindings::vfio_ap_vcpu_shares(self.as_ptr(), pin.phys) }
+    pub(crate) fn shares(&self, byte: &Byte) -> bool {
+        // SAFETY: By the invariant; the page is there.
+        unsafe { bindings::vfio_ap_vcpu_shares(self.as_ptr(), byte.phys) }
     }
 
     /// Has the machine take interrupts of this subclass.
     pub(crate) fn register(&self, isc: u8) -> Option<Gisc> {
         // SAFETY: By the invariant.
         let kvm = NonNull::new(unsafe { bindings::vfio_ap_vcpu_kvm(self.as_ptr()) })?;
-        // SAFETY: The machine is that of a CPU.
-        let nisc = unsafe { bindings::kvm_s390_gisc_register(kvm.as_ptr(), isc.into()) };
+        // SAFETY: The machine stays as long as its CPU.
+        let machine = unsafe { KvmRef::new(kvm) };
+        // SAFETY: A reference is held.
+        let nisc = unsafe { bindings::kvm_s390_gisc_register(machine.as_ptr(), isc.into()) };
         let nisc = u8::try_from(nisc).ok()?;
         // SAFETY: As above; it has an interruption state area, or registering
         // would have failed.
-        let gisa = unsafe { bindings::vfio_ap_kvm_gisa(kvm.as_ptr()) };
+        let gisa = unsafe { bindings::vfio_ap_kvm_gisa(machine.as_ptr()) };
         // INVARIANT: Just registered.
         Some(Gisc {
-            kvm,
             isc,
             nisc,
             gisa,
+            machine,
         })
     }
 }
 
+/// The general registers of a CPU, in memory that user space has mapped and may
+/// write to at any time: each is read once, and may be anything.
+///
+/// # Invariants
+///
+/// `first` points to sixteen aligned registers that stay for `'a`.
+pub(super) struct Gprs<'a> {
+    first: *mut u64,
+    _vcpu: PhantomData<&'a ()>,
+}
+
+impl Gprs<'_> {
+    /// The value of a register.
+    pub(super) fn get<const N: usize>(&self) -> u64 {
+        const { assert!(N < 16) };
+        // SAFETY: By the invariant it is there. No reference is made to it; the
+        // access is volatile, one instruction that a race with user space
+        // cannot tear, as `READ_ONCE` is in C.
+        unsafe { self.first.add(N).read_volatile() }
+    }
+
+    /// Changes a register.
+    pub(super) fn set<const N: usize>(&self, value: u64) {
+        const { assert!(N < 16) };
+        // SAFETY: As in `get`, and KVM lets nobody else write to it meanwhile;
+        // user space may, which is its guest's loss.
+        unsafe { self.first.add(N).write_volatile(value) };
+    }
+}
+
 /// A VFIO device, to pin its guest's memory.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub(crate) struct VfioDevice(NonNull<bindings::vfio_device>);
 
 // SAFETY: Used as a name, and for functions that lock for themselves.
@@ -82,7 +125,31 @@ impl VfioDevice {
     }
 }
 
-/// A pinned byte of a guest's memory.
+/// A byte of a guest's memory, where it was when it was pinned.
+///
+/// # Invariants
+///
+/// A reference to the page is held: it is used for nothing else, even if the
+/// guest no longer has it.
+pub(crate) struct Byte {
+    phys: u64,
+}
+
+impl Byte {
+    /// Its absolute address.
+    pub(crate) fn phys(&self) -> u64 {
+        self.phys
+    }
+}
+
+impl Drop for Byte {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant.
+        unsafe { bindings::vfio_ap_put_page(self.phys) };
+    }
+}
+
+/// A pinned byte of a guest's memory, which stays where it is.
 ///
 /// # Invariants
 ///
@@ -91,7 +158,6 @@ impl VfioDevice {
 pub(crate) struct Pin {
     device: VfioDevice,
     iova: u64,
-    phys: u64,
 }
 
 // SAFETY: The device's functions lock for themselves.
@@ -99,26 +165,18 @@ unsafe impl Send for Pin {}
 
 impl Pin {
     /// Pins the byte at `iova`, which the guest's CPU named.
-    pub(crate) fn new(_guest: &Vcpu<'_>, device: VfioDevice, iova: u64) -> Option<Self> {
+    pub(crate) fn new(_guest: &Vcpu<'_>, device: VfioDevice, iova: u64) -> Option<(Self, Byte)> {
         let mut phys = 0;
         // SAFETY: A CPU in the hook means that the device is open: the hook is
         // taken away, and CPUs in it waited for, before it is closed.
         let pinned = unsafe { bindings::vfio_ap_pin(device.0.as_ptr(), iova, &mut phys) };
-        // INVARIANT: Just pinned.
-        pinned.then_some(Self { device, iova, phys })
+        // INVARIANT: Just pinned, and with a reference.
+        pinned.then(|| (Self { device, iova }, Byte { phys }))
     }
 
-    pub(crate) fn device(&self) -> VfioDevice {
-        self.device
-    }
-
+    /// Its address for the guest.
     pub(crate) fn iova(&self) -> u64 {
         self.iova
-    }
-
-    /// The byte's absolute address.
-    pub(crate) fn phys(&self) -> u64 {
-        self.phys
     }
 }
 
@@ -133,17 +191,14 @@ impl Drop for Pin {
 ///
 /// # Invariants
 ///
-/// It is registered, and the machine stays until it was dropped: the mdev keeps
-/// it, and lets go of all interrupts first.
+/// It is registered.
 pub(crate) struct Gisc {
-    kvm: NonNull<bindings::kvm>,
     isc: u8,
     nisc: u8,
     gisa: u64,
+    /// Also for the interruption state area, which is part of it.
+    machine: KvmRef,
 }
-
-// SAFETY: KVM locks for itself.
-unsafe impl Send for Gisc {}
 
 impl Gisc {
     /// The guest's subclass.
@@ -165,6 +220,6 @@ impl Gisc {
 impl Drop for Gisc {
     fn drop(&mut self) {
         // SAFETY: By the invariant.
-        unsafe { bindings::kvm_s390_gisc_unregister(self.kvm.as_ptr(), self.isc.into()) };
+        unsafe { bindings::kvm_s390_gisc_unregister(self.machine.as_ptr(), self.isc.into()) };
     }
 }

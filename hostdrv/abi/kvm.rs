@@ -65,3 +65,37 @@ impl Drop for Kvm {
         unsafe { bindings::vfio_ap_kvm_detach(self.0.as_ptr()) };
     }
 }
+
+/// A reference to a machine. Its last part goes with the last of them: they are
+/// dropped without a lock, unless there are more.
+///
+/// # Invariants
+///
+/// A reference is held.
+pub(super) struct KvmRef(NonNull<bindings::kvm>);
+
+// SAFETY: KVM locks for itself.
+unsafe impl Send for KvmRef {}
+
+impl KvmRef {
+    /// # Safety
+    ///
+    /// `kvm` points to a machine that stays during the call.
+    pub(super) unsafe fn new(kvm: NonNull<bindings::kvm>) -> Self {
+        // SAFETY: By the demand on the caller somebody has a reference.
+        unsafe { bindings::kvm_get_kvm(kvm.as_ptr()) };
+        // INVARIANT: Just taken.
+        Self(kvm)
+    }
+
+    pub(super) fn as_ptr(&self) -> *mut bindings::kvm {
+        self.0.as_ptr()
+    }
+}
+
+impl Drop for KvmRef {
+    fn drop(&mut self) {
+        // SAFETY: By the invariant.
+        unsafe { bindings::kvm_put_kvm(self.0.as_ptr()) };
+    }
+}

@@ -23,7 +23,7 @@ mod workqueue;
 pub(crate) use dbf::Dbf;
 pub(crate) use eventfd::EventFd;
 pub(crate) use hook::Hook;
-pub(crate) use irq::{Gisc, Pin, Vcpu, VfioDevice};
+pub(crate) use irq::{Byte, Gisc, Pin, Vcpu, VfioDevice};
 pub(crate) use kvm::Kvm;
 pub(crate) use mdev::MdevDevice;
 pub(crate) use workqueue::WorkQueue;

@@ -102,7 +102,7 @@ bool vfio_ap_vcpu_shares(struct kvm_vcpu *vcpu, u64 phys)
 	       !uv_pin_shared(phys & PAGE_MASK);
 }
 
-/* VFIO: a page's address */
+/* VFIO: a page's address, and a reference beyond the pin */
 
 bool vfio_ap_pin(struct vfio_device *vdev, u64 iova, u64 *phys)
 {
@@ -110,6 +110,12 @@ bool vfio_ap_pin(struct vfio_device *vdev, u64 iova, u64 *phys)
 
 	if (vfio_pin_pages(vdev, iova, 1, IOMMU_READ | IOMMU_WRITE, &page) != 1)
 		return false;
+	get_page(page);
 	*phys = page_to_phys(page) | offset_in_page(iova);
 	return true;
+}
+
+void vfio_ap_put_page(u64 phys)
+{
+	put_page(phys_to_page(phys));
 }

@@ -20,5 +20,6 @@ crypto_hook *vfio_ap_vcpu_hook(struct kvm_vcpu *vcpu);
 bool vfio_ap_vcpu_has_gpa(struct kvm_vcpu *vcpu, u64 gpa);
 bool vfio_ap_vcpu_shares(struct kvm_vcpu *vcpu, u64 phys);
 bool vfio_ap_pin(struct vfio_device *vdev, u64 iova, u64 *phys);
+void vfio_ap_put_page(u64 phys);
 
 #endif

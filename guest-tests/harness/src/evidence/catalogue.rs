@@ -207,7 +207,7 @@ pub const CATALOGUE: &[Weakness] = &[
             test: "driver::weaknesses::cases::w18_nobody_waits_for_memory_of_others",
             c: "an assignment to another mdev waits for that memory",
             rust: "an assignment to another mdev is done at once",
-            more: &["logic::interrupts::unmapping_waits_for_whoever_pins_the_byte"],
+            more: &["logic::interrupts::who_is_late_does_nothing"],
         },
     },
     Weakness {
@@ -215,7 +215,7 @@ pub const CATALOGUE: &[Weakness] = &[
         found: READ,
         defect: "unmapping memory takes the global lock inside locks that pinning takes",
         proof: Proof::Pending {
-            tests: &["logic::interrupts::unmapping_waits_for_whoever_pins_the_byte"],
+            tests: &["logic::interrupts::who_is_late_does_nothing"],
         },
     },
     Weakness {
@@ -226,7 +226,7 @@ pub const CATALOGUE: &[Weakness] = &[
             test: "driver::weaknesses::w20_unmapping_leaves_queues_without_interrupts_alone",
             c: "AQIC was issued",
             rust: "no AQIC was issued",
-            more: &["logic::interrupts::without_a_registration_no_address_is_concerned"],
+            more: &["logic::interrupts::who_has_no_interrupt_disables_none"],
         },
     },
     Weakness {

@@ -49,7 +49,7 @@ pub use format::{
     FEATURES, QueueStatusText, Window, write_ap_config, write_control_domains, write_matrix,
 };
 pub use host::{Host, Limits};
-pub use interrupts::{Ledger, Stamp};
+pub use interrupts::{DisableRun, DisableStep, Disabled, Enabled, Ledger};
 pub use log::Format;
 pub use mdev::{Attach, Mdev, MdevId};
 pub use model::{Condition, Effects, Event, Model, QueueEffect, Scope};

@@ -38,6 +38,17 @@
 //! lock::<Plug>(&mut free, |plug| lock::<Plug>(plug, |_| ()));
 //! ```
 //!
+//! nor does a reset, or whoever has to do with a queue, wait for a guest that pins,
+//!
+//! ```compile_fail,E0277
+//! # use vfio_ap_logic::order::{Before, Free, Held, Level, Pins, Run};
+//! # fn lock<L: Level>(held: &mut Held<'_, impl Before<L>>, f: impl FnOnce(&mut Held<'_, L>)) {
+//! #     f(&mut held.lend());
+//! # }
+//! # let mut free = Free::on_entry();
+//! lock::<Run>(&mut free, |run| lock::<Pins>(run, |_| ()));
+//! ```
+//!
 //! nor by the token of before,
 //!
 //! ```compile_fail,E0499
@@ -75,7 +86,7 @@ pub trait Before<L: Level>: Level {}
 /// Callers come into the driver with this.
 pub trait Entry: Level {}
 
-/// Nothing that others need is held, so a thread may wait for them.
+/// Nothing that others need is held, so a thread may wait for hardware.
 pub trait MayWait: Level {}
 
 macro_rules! order {
@@ -99,6 +110,8 @@ order! {
     Plug,
     /// Locks of KVM, type1 and iommufd, which they call the driver with.
     Machine,
+    /// What an mdev's guest has pinned.
+    Pins,
     /// The reset of a queue.
     Run,
     /// The interrupts of a queue.
@@ -116,6 +129,8 @@ impl Entry for Machine {}
 impl MayWait for Nothing {}
 // a guest's CPU in PQAP, or who unmaps its memory: nobody else's
 impl MayWait for Machine {}
+// nor does anybody else take this
+impl MayWait for Pins {}
 
 /// Proof that a thread holds no lock that comes after `L`.
 #[derive(Debug)]
