@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::io::Cursor;
 
 use apvmm::boot;
+use apvmm::console::Console;
 use apvmm::devices::sclp::Sclp;
 use apvmm::exits::{Exit, Instruction, Reg, decode};
 use apvmm::instruction::{Access, Effect, Processor, execute};
@@ -85,8 +86,7 @@ impl Processor for FakeCpu {
 pub fn devices() -> Devices {
     let range = (GuestAddress(0), RAM as usize);
     let memory = GuestMemoryMmap::from_ranges(&[range]).expect("two megabytes");
-    let console: Box<dyn apvmm::devices::sclp::ConsoleSink> = Box::new(|_: &[u8]| {});
-    Devices::new(memory, Sclp::new(RAM, CPUS, console), EventLog::none())
+    Devices::new(memory, Sclp::new(RAM, CPUS), Console::null(), EventLog::none())
 }
 
 /// Often an address where something can be.

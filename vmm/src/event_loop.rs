@@ -368,6 +368,7 @@ impl Control for Handler<'_> {
             "uptime-ns": machine.uptime().as_nanos() as u64,
             "cpus": cpus,
             "resets": machine.resets(),
+            "console-dropped": machine.shared.devices.console.dropped(),
             "exits": machine.shared.devices.exits.values(),
             "ap": machine.shared.devices.css().counters(),
         })

@@ -127,8 +127,10 @@ fn service_call<P: Processor>(
     let address = cpu.gprs()[sccb.index()];
     let prefix = cpu.prefix();
     let memory = &devices.memory;
-    let signal = devices.sclp().service_call(memory, prefix, word, address)?;
-    Ok(Effect::Service(signal))
+    let served = devices.sclp().service_call(memory, prefix, word, address)?;
+    // not with the processor in hand: it may take a while
+    devices.console.write(&served.output);
+    Ok(Effect::Service(served.signal))
 }
 
 fn chsc<P: Processor>(

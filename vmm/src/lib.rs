@@ -18,6 +18,7 @@ pub mod api;
 pub mod boot;
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod cpu_model;
 pub mod cpus;
 pub mod ctl;

@@ -10,8 +10,7 @@
 //! What makes a CPU is frozen once one exists. The AP device comes after the
 //! kernel is loaded, so that a bad image costs no queue reset.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,10 +21,11 @@ use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::ap::{AttachError, Attachment};
 use crate::boot::{self, BootError};
-use crate::config::{ApConfig, ApEvents, ApInstructions, ConsoleConfig, Pages, VmConfig};
+use crate::config::{ApConfig, ApEvents, ApInstructions, Pages, VmConfig};
+use crate::console::{self, Console};
 use crate::cpu_model::{self, ApFacilities};
 use crate::cpus::{Cpus, Stuck, reset_task};
-use crate::devices::sclp::{ConsoleSink, Sclp};
+use crate::devices::sclp::Sclp;
 use crate::kvm::{self, InterruptController, Kick, KvmError, Vm};
 use crate::outcome::Outcome;
 use crate::report::{Event, EventLog};
@@ -82,6 +82,14 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> MachineError {
     move |source| MachineError::System { what, source }
 }
 
+fn spawn(
+    name: String,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, MachineError> {
+    let thread = std::thread::Builder::new().name(name).spawn(run);
+    thread.map_err(system("start a thread"))
+}
+
 /// A machine, built and perhaps running.
 pub struct Machine {
     /// What its CPUs and the event loop share.
@@ -97,6 +105,7 @@ pub struct Machine {
     resets: u64,
     made: Instant,
     ready: Vec<CpuLoop>,
+    writer: Option<console::Writer>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -138,8 +147,9 @@ impl Machine {
         let cpus = Arc::new(Cpus::new(kicks, size, attention));
         cpus.set_mode(0, Mode::Operating);
 
-        let console = open_console(&config.console)?;
-        let devices = Devices::new(memory, Sclp::new(size, config.cpus, console), log);
+        let (console, writer) =
+            Console::open(&config.console).map_err(system("open the console"))?;
+        let devices = Devices::new(memory, Sclp::new(size, config.cpus), console, log);
         let shared = Arc::new(Shared { vm, devices });
         shared.devices.log.emit(Event::Built { ap: ap_facilities });
         let ready = (0..)
@@ -158,6 +168,7 @@ impl Machine {
             resets: 0,
             made: Instant::now(),
             ready,
+            writer,
             threads: Vec::new(),
         };
         if let Some(ap) = &config.ap {
@@ -194,20 +205,19 @@ impl Machine {
         Some(events)
     }
 
-    /// Starts the CPUs.
+    /// Starts the CPUs, and what writes their console.
     pub fn start(&mut self) -> Result<(), MachineError> {
         kvm::handle_kicks()?;
+        if let Some(writer) = self.writer.take() {
+            spawn("console".into(), || writer.run())?;
+        }
         self.shared.devices.log.emit(Event::FirstRun);
         for (index, cpu) in self.ready.drain(..).enumerate() {
             let cpus = Arc::clone(&self.cpus);
-            let thread = std::thread::Builder::new()
-                .name(format!("vcpu{index}"))
-                .spawn(move || {
-                    cpus.waker(index).bind_thread();
-                    cpu.run();
-                })
-                .map_err(system("start a CPU thread"))?;
-            self.threads.push(thread);
+            self.threads.push(spawn(format!("vcpu{index}"), move || {
+                cpus.waker(index).bind_thread();
+                cpu.run();
+            })?);
         }
         Ok(())
     }
@@ -306,6 +316,7 @@ impl Machine {
     pub fn finish(mut self) -> Outcome {
         self.join();
         self.detach();
+        self.shared.devices.console.finish();
         self.cpus.outcome().unwrap_or(Outcome::Orderly)
     }
 
@@ -347,35 +358,4 @@ fn set_cpu_model(vm: &Vm, config: &VmConfig) -> Result<ApFacilities, MachineErro
         tracing::info!("the host has no AP: the guest gets no AP instructions");
     }
     Ok(ap)
-}
-
-fn open_console(config: &ConsoleConfig) -> Result<Box<dyn ConsoleSink>, MachineError> {
-    Ok(match config {
-        ConsoleConfig::Null => Box::new(|_: &[u8]| {}),
-        ConsoleConfig::Stdio => writer(io::stdout()),
-        ConsoleConfig::File(path) => {
-            let file: File = OpenOptions::new()
-                .create(true)
-                .write(true)
-                .truncate(true)
-                .open(path)
-                .map_err(system("open the console file"))?;
-            writer(file)
-        }
-    })
-}
-
-/// A console that writes through at once. After the first failure (a closed
-/// pipe, a full disk) it stays quiet.
-fn writer(mut to: impl Write + Send + 'static) -> Box<dyn ConsoleSink> {
-    let mut failed = false;
-    Box::new(move |bytes: &[u8]| {
-        if failed {
-            return;
-        }
-        if let Err(error) = to.write_all(bytes).and_then(|()| to.flush()) {
-            tracing::warn!(%error, "cannot write the console");
-            failed = true;
-        }
-    })
 }

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vm_memory::GuestMemoryMmap;
 
+use crate::console::Console;
 use crate::devices::css::Css;
 use crate::devices::sclp::Sclp;
 use crate::exits::ExitCounts;
@@ -18,6 +19,8 @@ use crate::report::EventLog;
 pub struct Devices {
     /// Guest storage.
     pub memory: GuestMemoryMmap,
+    /// Where console output goes.
+    pub console: Console,
     /// Where events go.
     pub log: EventLog,
     /// What CPUs left the guest for.
@@ -28,9 +31,10 @@ pub struct Devices {
 
 impl Devices {
     /// Puts the parts together.
-    pub fn new(memory: GuestMemoryMmap, sclp: Sclp, log: EventLog) -> Self {
+    pub fn new(memory: GuestMemoryMmap, sclp: Sclp, console: Console, log: EventLog) -> Self {
         Self {
             memory,
+            console,
             log,
             exits: ExitCounts::default(),
             sclp: Mutex::new(sclp),

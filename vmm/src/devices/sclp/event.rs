@@ -40,21 +40,9 @@ const fn type_bit(event_type: u8) -> u64 {
     1 << (64 - event_type as u32)
 }
 
-/// Where console output goes.
-pub trait ConsoleSink: Send {
-    /// Takes output of the guest. The guest cannot be told of failures.
-    fn write(&mut self, bytes: &[u8]);
-}
-
-impl<F: FnMut(&[u8]) + Send> ConsoleSink for F {
-    fn write(&mut self, bytes: &[u8]) {
-        self(bytes);
-    }
-}
-
 /// State of the facility.
+#[derive(Default)]
 pub(super) struct EventFacility {
-    console: Box<dyn ConsoleSink>,
     /// Types the guest receives.
     receives: u64,
     mask_len: usize,
@@ -63,23 +51,6 @@ pub(super) struct EventFacility {
 }
 
 impl EventFacility {
-    pub(super) fn new(console: Box<dyn ConsoleSink>) -> Self {
-        Self {
-            console,
-            receives: 0,
-            mask_len: 0,
-            quiesce: false,
-            input: VecDeque::new(),
-        }
-    }
-
-    pub(super) fn reset(&mut self) {
-        self.receives = 0;
-        self.mask_len = 0;
-        self.quiesce = false;
-        self.input.clear();
-    }
-
     /// Whether an event waits that the guest wants.
     pub(super) fn pending(&self) -> bool {
         self.deliverable() & self.receives != 0
@@ -129,8 +100,8 @@ impl EventFacility {
         code::COMPLETE
     }
 
-    /// Write event data: console output.
-    pub(super) fn write(&mut self, sccb: &mut [u8]) -> u16 {
+    /// Write event data: console output, which is added to `output`.
+    pub(super) fn write(sccb: &mut [u8], output: &mut Vec<u8>) -> u16 {
         if sccb[2] != 0 {
             return code::INVALID_FUNCTION;
         }
@@ -145,7 +116,7 @@ impl EventFacility {
             if event[2] != VT220 {
                 return code::INVALID_FUNCTION;
             }
-            self.console.write(&event[EVENT_HEADER_LEN..]);
+            output.extend_from_slice(&event[EVENT_HEADER_LEN..]);
             event[3] |= ACCEPTED;
             rest = next;
         }

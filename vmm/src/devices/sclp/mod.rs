@@ -18,7 +18,6 @@ mod facts;
 
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
-pub use event::ConsoleSink;
 use event::EventFacility;
 
 use crate::devices::put;
@@ -57,6 +56,15 @@ mod code {
 #[must_use]
 pub struct ServiceSignal(pub u32);
 
+/// What a service call comes to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Served {
+    /// To be made pending.
+    pub signal: ServiceSignal,
+    /// Console output, at most a page.
+    pub output: Vec<u8>,
+}
+
 /// The processor.
 pub struct Sclp {
     ram_size: u64,
@@ -65,13 +73,12 @@ pub struct Sclp {
 }
 
 impl Sclp {
-    /// For a machine of `ram_size` bytes and `cpus` CPUs whose console output
-    /// goes to `console`.
-    pub fn new(ram_size: u64, cpus: u16, console: Box<dyn ConsoleSink>) -> Self {
+    /// For a machine of `ram_size` bytes and `cpus` CPUs.
+    pub fn new(ram_size: u64, cpus: u16) -> Self {
         Self {
             ram_size,
             cpus,
-            events: EventFacility::new(console),
+            events: EventFacility::default(),
         }
     }
 
@@ -83,7 +90,7 @@ impl Sclp {
         prefix: u64,
         command: u32,
         address: u64,
-    ) -> Result<ServiceSignal, ProgramInterrupt> {
+    ) -> Result<Served, ProgramInterrupt> {
         let area = address & !0x1fff;
         if address & !0x7fff_fff8 != 0 || area == 0 || area == prefix {
             return Err(ProgramInterrupt::Specification);
@@ -102,27 +109,29 @@ impl Sclp {
         // the guest may have changed it since
         put(&mut sccb, 0, &length.to_be_bytes());
 
+        let mut output = Vec::new();
         let code = if address % PAGE + u64::from(length) > PAGE {
             code::BOUNDARY_VIOLATION
         } else {
-            self.execute(command, &mut sccb)
+            self.execute(command, &mut sccb, &mut output)
         };
         put(&mut sccb, 6, &code.to_be_bytes());
         memory.write_slice(&sccb, at).map_err(outside)?;
         let pending = u32::from(self.events.pending());
         // bits above 31 were found zero
-        Ok(ServiceSignal(address as u32 | pending))
+        let signal = ServiceSignal(address as u32 | pending);
+        Ok(Served { signal, output })
     }
 
     /// Executes a command on a block of at least a header; returns the
     /// response code.
-    fn execute(&mut self, command: u32, sccb: &mut [u8]) -> u16 {
+    fn execute(&mut self, command: u32, sccb: &mut [u8], output: &mut Vec<u8>) -> u16 {
         match command & COMMAND_MASK {
             READ_SCP_INFO | READ_SCP_INFO_FORCED => {
                 facts::read_scp_info(sccb, self.ram_size, self.cpus)
             }
             READ_CPU_INFO => facts::read_cpu_info(sccb, self.cpus),
-            WRITE_EVENT_DATA => self.events.write(sccb),
+            WRITE_EVENT_DATA => EventFacility::write(sccb, output),
             READ_EVENT_DATA => self.events.read(sccb),
             WRITE_EVENT_MASK => self.events.set_masks(sccb),
             _ => code::INVALID_COMMAND,
@@ -141,7 +150,7 @@ impl Sclp {
 
     /// Forgets masks and pending events, as a subsystem reset does.
     pub fn reset(&mut self) {
-        self.events.reset();
+        self.events = EventFacility::default();
     }
 }
 
