@@ -52,6 +52,9 @@ pub enum MachineError {
     /// The host cannot give AP instructions.
     #[error("this host cannot give a guest AP instructions")]
     NoAp,
+    /// The guest was made without AP instructions.
+    #[error("the guest has no AP instructions: start it with --ap-instructions on")]
+    GuestWithoutAp,
     /// KVM maps no huge pages.
     #[error("KVM of this host maps no huge pages: it wants its parameter hpage=1")]
     NoHugePages,
@@ -186,6 +189,9 @@ impl Machine {
     pub fn attach(&mut self, config: &ApConfig) -> Result<(), MachineError> {
         if self.ap.is_some() {
             return Err(MachineError::HasDevice);
+        }
+        if !self.ap_facilities.usable() {
+            return Err(MachineError::GuestWithoutAp);
         }
         let vfio = Arc::clone(&self.vfio);
         let attachment = Attachment::new(config, vfio, &self.shared.devices.memory)?;

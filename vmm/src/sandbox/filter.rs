@@ -4,6 +4,7 @@
 //! ```text
 //!   load architecture     not ours        -> kill
 //!   load number           on the list     -> allow
+//!                         clone3          -> "no such call"
 //!                         ioctl, prctl    -> load the argument
 //!                                            on its list -> allow
 //!                         anything else   -> kill
@@ -35,6 +36,8 @@ const RETURN: u16 = 0x06;
 
 const ALLOW: u32 = 0x7fff_0000;
 const KILL_PROCESS: u32 = 0x8000_0000;
+/// Fail with ENOSYS.
+const NO_SUCH_CALL: u32 = 0x0005_0000 | 38;
 
 const NUMBER_AT: u32 = 0;
 const ARCHITECTURE_AT: u32 = 4;
@@ -45,6 +48,8 @@ const ARGUMENTS_AT: u32 = 16;
 pub struct Allowed {
     /// Calls with any arguments.
     pub calls: Vec<u32>,
+    /// Calls that fail as on a kernel without them; callers have another way.
+    pub missing: Vec<u32>,
     /// Calls with certain values of one argument, whose low word counts.
     pub by_argument: Vec<ByArgument>,
 }
@@ -76,6 +81,9 @@ pub fn program(architecture: u32, big_endian: bool, allowed: &Allowed) -> Vec<St
     ];
     for &call in &allowed.calls {
         steps.extend([unless(call, 1), finish(ALLOW)]);
+    }
+    for &call in &allowed.missing {
+        steps.extend([unless(call, 1), finish(NO_SUCH_CALL)]);
     }
     for rule in &allowed.by_argument {
         let low_word = ARGUMENTS_AT + 8 * rule.argument + 4 * u32::from(big_endian);
@@ -169,6 +177,7 @@ mod tests {
     fn what_is_allowed_and_nothing_else() {
         let allowed = Allowed {
             calls: vec![3, 4],
+            missing: vec![386],
             by_argument: vec![
                 ByArgument {
                     call: 54,
@@ -188,6 +197,7 @@ mod tests {
                 |arch, number, arguments| run(&steps, arch, number, arguments, big_endian);
             let plain = |number| verdict(ARCH, number, [0; 6]);
             assert_eq!((plain(3), plain(4)), (ALLOW, ALLOW));
+            assert_eq!(plain(386), NO_SUCH_CALL);
             assert_eq!((plain(2), plain(5)), (KILL_PROCESS, KILL_PROCESS));
             let ioctl = |request| verdict(ARCH, 54, [9, request, 0, 0, 0, 0]);
             assert_eq!((ioctl(0xae80), ioctl(0x3b6f)), (ALLOW, ALLOW));

@@ -5,6 +5,7 @@
 //! |--------------|-----------------------------------------------------------|
 //! | no_new_privs | no privileges from programs, which cannot be started       |
 //! | Landlock     | VFIO nodes, sysfs to read, the control socket's folder     |
+//! | capabilities | none                                                       |
 //! | seccomp      | the calls of a running machine; any other one kills it     |
 //!
 //! The order matters: kernel, RAM disk, console, log and socket are open by

@@ -8,6 +8,12 @@ use landlock::{
     RulesetCreatedAttr, RulesetError, RulesetStatus,
 };
 
+use rustix::io::Errno;
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, remove_capability_from_bounding_set,
+    set_capabilities,
+};
+
 use super::filter::{Allowed, ByArgument, program};
 use super::install::install;
 
@@ -24,12 +30,29 @@ const SENDTO: u32 = 11;
 const RECVFROM: u32 = 12;
 const ACCEPT4: u32 = 18;
 
+/// How the C library has a thread made.
+const THREAD: i32 = libc::CLONE_VM
+    | libc::CLONE_FS
+    | libc::CLONE_FILES
+    | libc::CLONE_SYSVSEM
+    | libc::CLONE_SIGHAND
+    | libc::CLONE_THREAD
+    | libc::CLONE_SETTLS
+    | libc::CLONE_PARENT_SETTID
+    | libc::CLONE_CHILD_CLEARTID;
+
 /// Why the process cannot be confined.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// Landlock refused.
     #[error("cannot restrict access to files")]
     Landlock(#[from] RulesetError),
+    /// There is no Landlock.
+    #[error("this kernel has no Landlock to restrict access to files")]
+    NoLandlock,
+    /// Capabilities cannot be dropped.
+    #[error("cannot drop capabilities")]
+    Capabilities(#[source] std::io::Error),
     /// Seccomp refused.
     #[error("cannot filter system calls")]
     Seccomp(#[source] std::io::Error),
@@ -38,6 +61,7 @@ pub enum SandboxError {
 /// Confines the calling thread and those it starts.
 pub fn enter(api_socket: Option<&Path>, requests: &[u64]) -> Result<(), SandboxError> {
     restrict_files(api_socket)?;
+    drop_capabilities().map_err(|e| SandboxError::Capabilities(e.into()))?;
     filter_calls(requests)
 }
 
@@ -60,7 +84,7 @@ fn restrict_files(api_socket: Option<&Path>) -> Result<(), SandboxError> {
         rules = allow(rules, &folder, AccessFs::RemoveFile.into())?;
     }
     if rules.restrict_self()?.ruleset == RulesetStatus::NotEnforced {
-        tracing::warn!("this kernel has no Landlock: files are not restricted");
+        return Err(SandboxError::NoLandlock);
     }
     Ok(())
 }
@@ -75,6 +99,31 @@ fn allow(
         Ok(fd) => rules.add_rule(PathBeneath::new(fd, access)),
         Err(_) => Ok(rules),
     }
+}
+
+/// Also from the bounding set, if this process may; it starts no program.
+fn drop_capabilities() -> Result<(), Errno> {
+    if capabilities(None)?
+        .effective
+        .contains(CapabilitySet::SETPCAP)
+    {
+        for number in 0..u64::BITS {
+            let one = CapabilitySet::from_bits_retain(1 << number);
+            match remove_capability_from_bounding_set(one) {
+                // the kernel has no more
+                Err(Errno::INVAL) => break,
+                result => result?,
+            }
+        }
+    }
+    // ambient ones go with them
+    let none = CapabilitySet::empty();
+    let sets = CapabilitySets {
+        effective: none,
+        permitted: none,
+        inheritable: none,
+    };
+    set_capabilities(None, sets)
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -120,6 +169,8 @@ fn allowed(requests: &[u64]) -> Allowed {
         libc::SYS_epoll_ctl,
         libc::SYS_epoll_wait,
         libc::SYS_epoll_pwait,
+        libc::SYS_poll,
+        libc::SYS_ppoll,
         libc::SYS_eventfd2,
         libc::SYS_timerfd_settime,
         libc::SYS_futex,
@@ -135,8 +186,6 @@ fn allowed(requests: &[u64]) -> Allowed {
         libc::SYS_madvise,
         libc::SYS_brk,
         // threads and signals
-        libc::SYS_clone,
-        libc::SYS_clone3,
         libc::SYS_set_robust_list,
         libc::SYS_rseq,
         libc::SYS_sched_getaffinity,
@@ -146,7 +195,6 @@ fn allowed(requests: &[u64]) -> Allowed {
         libc::SYS_rt_sigreturn,
         libc::SYS_getpid,
         libc::SYS_gettid,
-        libc::SYS_tgkill,
         libc::SYS_getrandom,
         libc::SYS_exit,
         libc::SYS_exit_group,
@@ -157,11 +205,25 @@ fn allowed(requests: &[u64]) -> Allowed {
     let word = |number: u64| number as u32;
     Allowed {
         calls: calls.map(|number| number as u32).to_vec(),
+        // its flags are in storage, which no filter sees
+        missing: vec![libc::SYS_clone3 as u32],
         by_argument: vec![
             ByArgument {
                 call: libc::SYS_ioctl as u32,
                 argument: 1,
                 values: requests.iter().copied().chain(of_std).map(word).collect(),
+            },
+            // threads, but no processes
+            ByArgument {
+                call: libc::SYS_clone as u32,
+                argument: 1,
+                values: vec![THREAD as u32],
+            },
+            // to threads of this process
+            ByArgument {
+                call: libc::SYS_tgkill as u32,
+                argument: 0,
+                values: vec![std::process::id()],
             },
             // how older C libraries accept, receive and send
             ByArgument {

@@ -5,6 +5,8 @@
 //!   confined as UID COMMAND...   runs a command as this user and group
 //!   confined socket              from inside: makes a socket
 //!   confined exec PATH           from inside: runs a program
+//!   confined spawn PATH          from inside: runs it in a new process
+//!   confined thread              from inside: starts a thread
 //!   confined open PATH           from inside: opens a file to read
 //!   confined write PATH          from inside: opens a file to write
 //! ```
@@ -59,6 +61,10 @@ fn act(action: &str, path: Option<&str>) -> io::Result<()> {
     match action {
         "socket" => std::net::UdpSocket::bind("127.0.0.1:0").map(drop),
         "exec" => Err(Command::new(path()?).exec()),
+        "spawn" => Command::new(path()?).status().map(drop),
+        "thread" => std::thread::spawn(|| ())
+            .join()
+            .map_err(|_| io::ErrorKind::Other.into()),
         "open" => OpenOptions::new().read(true).open(path()?).map(drop),
         "write" => OpenOptions::new().write(true).open(path()?).map(drop),
         _ => Err(io::ErrorKind::InvalidInput.into()),
