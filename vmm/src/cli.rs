@@ -5,9 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{
-    self, ApConfig, ApInstructions, ConfigError, ConsoleConfig, MemoryConfig, Sandbox, VmConfig,
-};
+use crate::config::{ConfigError, Description, VmConfig};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,83 +69,22 @@ pub struct CtlArgs {
 }
 
 /// Options of `run`.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, clap::Args)]
 pub struct RunArgs {
     /// Machine description in JSON; the options below override it.
     #[arg(long, visible_alias = "config", value_name = "FILE")]
     pub machine: Option<PathBuf>,
-    /// Kernel: bzImage, ELF, or raw image with a PSW at address 0.
-    #[arg(long, value_name = "FILE")]
-    pub kernel: Option<PathBuf>,
-    /// Initial RAM disk.
-    #[arg(long, value_name = "FILE")]
-    pub initrd: Option<PathBuf>,
-    /// Kernel command line.
-    #[arg(long, value_name = "TEXT")]
-    pub cmdline: Option<String>,
-    /// Guest memory, from 64M on; 256M if not given. thp=on makes it of
-    /// pages of 1 MiB where the host has some, hugepages=on of those that the
-    /// host keeps for such use. Both want KVM's parameter hpage=1.
-    #[arg(long, value_name = config::MEMORY_FORM)]
-    pub memory: Option<MemoryConfig>,
-    /// Number of CPUs, 1 to 8.
-    #[arg(long, value_name = "N")]
-    pub cpus: Option<u16>,
-    /// AP matrix device (mdev) to pass through. events=once tells the guest of
-    /// each change, but not of the last one once more; events=off keeps
-    /// changes from it, and it finds them by itself. backend names how VFIO is
-    /// used: by group, by the device's own node (cdev) and iommufd, or what
-    /// can be opened.
-    #[arg(long, value_name = config::AP_FORM)]
-    pub ap: Option<ApConfig>,
-    /// Whether the guest has AP instructions.
-    #[arg(long, value_enum)]
-    pub ap_instructions: Option<ApInstructions>,
-    /// End when the guest asks for a reset, instead of starting it again.
-    #[arg(long)]
-    pub no_reboot: bool,
-    /// Whether the process confines itself once the machine is built.
-    #[arg(long, value_enum)]
-    pub sandbox: Option<Sandbox>,
-    /// Where the guest's console goes.
-    #[arg(long, value_name = "stdio|null|file=PATH")]
-    pub console: Option<ConsoleConfig>,
-    /// Unix socket for control requests, one JSON object a line.
-    #[arg(long, value_name = "PATH")]
-    pub api_socket: Option<PathBuf>,
-    /// File for time-stamped events, one JSON object a line.
-    #[arg(long, value_name = "FILE")]
-    pub events: Option<PathBuf>,
+    /// What they say.
+    #[command(flatten)]
+    pub options: Description,
 }
 
 impl RunArgs {
     /// The machine that file and options describe.
     pub fn into_config(self) -> Result<VmConfig, ConfigError> {
-        let mut config = match (&self.machine, &self.kernel) {
-            (Some(path), _) => VmConfig::from_file(path)?,
-            (None, Some(kernel)) => VmConfig::new(kernel.clone()),
-            (None, None) => return Err(ConfigError::NoKernel),
-        };
-        replace(&mut config.kernel, self.kernel);
-        replace(&mut config.initrd, self.initrd.map(Some));
-        replace(&mut config.cmdline, self.cmdline);
-        replace(&mut config.memory, self.memory);
-        replace(&mut config.cpus, self.cpus);
-        replace(&mut config.ap, self.ap.map(Some));
-        replace(&mut config.ap_instructions, self.ap_instructions);
-        config.no_reboot |= self.no_reboot;
-        replace(&mut config.sandbox, self.sandbox);
-        replace(&mut config.console, self.console);
-        replace(&mut config.api_socket, self.api_socket.map(Some));
-        replace(&mut config.events, self.events.map(Some));
-        config.validate()?;
-        Ok(config)
-    }
-}
-
-fn replace<T>(slot: &mut T, value: Option<T>) {
-    if let Some(value) = value {
-        *slot = value;
+        let file = self.machine.as_deref().map(Description::from_file);
+        let file = file.transpose()?.unwrap_or_default();
+        self.options.or(file).machine()
     }
 }
 
@@ -163,33 +100,73 @@ mod tests {
         }
     }
 
-    #[test]
-    fn options_build_a_machine() {
-        let config = run(&[
-            "--kernel",
-            "k",
-            "--memory",
-            "size=512M",
-            "--ap",
-            "sysfsdev=/sys/x,id=a",
-            "--console",
-            "file=c",
-        ])
-        .unwrap();
-        let json = r#"{"kernel": "k", "memory": {"size": "512M"},
-            "ap": {"sysfsdev": "/sys/x", "id": "a"}, "console": {"file": "c"}}"#;
-        assert_eq!(config, serde_json::from_str(json).unwrap());
+    /// The machine by options, after a file with this in it.
+    fn run_with_file(json: &str, args: &[&str]) -> Result<VmConfig, ConfigError> {
+        let thread = format!("{:?}", std::thread::current().id());
+        let name = format!("apvmm-cli-{}-{thread}.json", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, json).unwrap();
+        let config = run(&[&["--machine", path.to_str().unwrap()], args].concat());
+        std::fs::remove_file(&path).unwrap();
+        config
+    }
+
+    /// An option's value, if it has one, and that of its key in the file.
+    fn sample(option: &str) -> Option<(Option<&'static str>, &'static str)> {
+        let (value, json) = match option {
+            "kernel" => ("other", r#""other""#),
+            "initrd" => ("i", r#""i""#),
+            "cmdline" => ("a b", r#""a b""#),
+            "memory" => ("512M,thp=on", r#"{"size": "512M", "thp": true}"#),
+            "cpus" => ("3", "3"),
+            "ap" => (
+                "sysfsdev=/sys/x,id=a,events=once,backend=cdev",
+                r#"{"sysfsdev": "/sys/x", "id": "a", "events": "once", "backend": "cdev"}"#,
+            ),
+            "ap-instructions" => ("on", r#""on""#),
+            "no-reboot" => return Some((None, "true")),
+            "sandbox" => ("off", r#""off""#),
+            "console" => ("file=c", r#"{"file": "c"}"#),
+            "api-socket" => ("s", r#""s""#),
+            "events" => ("e", r#""e""#),
+            _ => return None,
+        };
+        Some((Some(value), json))
     }
 
     #[test]
-    fn options_override_the_file() {
-        let path = std::env::temp_dir().join(format!("apvmm-cli-{}.json", std::process::id()));
-        std::fs::write(&path, r#"{"kernel": "k", "cmdline": "a", "initrd": "i"}"#).unwrap();
-        let config = run(&["--machine", path.to_str().unwrap(), "--cmdline", "b"]);
-        std::fs::remove_file(&path).unwrap();
-        let config = config.unwrap();
-        assert_eq!((config.kernel, config.cmdline), ("k".into(), "b".into()));
-        assert_eq!(config.initrd, Some("i".into()));
+    fn every_option_is_a_key_of_the_file_and_overrides_it() {
+        use clap::CommandFactory;
+        let command = Cli::command();
+        let run_command = command.find_subcommand("run").unwrap();
+        let options = run_command.get_arguments().filter_map(|a| a.get_long());
+        let options: Vec<_> = options.filter(|o| *o != "machine").collect();
+        assert_eq!(options.len(), 12);
+        let plain = run(&["--kernel", "k"]).unwrap();
+        for option in options {
+            let (value, json) = sample(option).unwrap_or_else(|| panic!("no sample: {option}"));
+            let flag = format!("--{option}");
+            let words: Vec<&str> = std::iter::once(flag.as_str()).chain(value).collect();
+            let kernel = r#""kernel": "k""#;
+            let file = match option {
+                "kernel" => format!("{{\"kernel\": {json}}}"),
+                _ => format!("{{{kernel}, \"{option}\": {json}}}"),
+            };
+            let by_file = run_with_file(&file, &[]).unwrap();
+            assert_ne!(by_file, plain, "{option}");
+            let by_option = run_with_file(&format!("{{{kernel}}}"), &words).unwrap();
+            assert_eq!(by_option, by_file, "{option}");
+        }
+    }
+
+    #[test]
+    fn a_file_may_leave_the_kernel_to_the_options() {
+        let file = r#"{"cpus": 2, "cmdline": "a"}"#;
+        let config = run_with_file(file, &["--kernel", "k", "--cmdline", "b"]).unwrap();
+        assert_eq!((config.kernel, config.cpus), ("k".into(), 2));
+        assert_eq!(config.cmdline, "b");
+        let none = run_with_file(r#"{"cpus": 2}"#, &[]);
+        assert!(matches!(none, Err(ConfigError::NoKernel)));
     }
 
     #[test]
@@ -197,13 +174,6 @@ mod tests {
         assert!(matches!(run(&[]), Err(ConfigError::NoKernel)));
         let result = run(&["--kernel", "k", "--memory", "1M"]);
         assert!(matches!(result, Err(ConfigError::Memory(_))));
-    }
-
-    #[test]
-    fn switches() {
-        let config = run(&["--kernel", "k", "--no-reboot", "--sandbox", "off"]).unwrap();
-        let json = r#"{"kernel": "k", "no-reboot": true, "sandbox": "off"}"#;
-        assert_eq!(config, serde_json::from_str(json).unwrap());
     }
 
     #[test]

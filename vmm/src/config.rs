@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The machine description: what a user may ask for.
 //!
-//! The same structs are read from a JSON file (`--machine`) and built from
-//! command-line options; options override the file. Unknown keys are errors.
+//! A [`Description`] is read from a JSON file (`--machine`) and from the
+//! command line, so every option is a key. Options override the file; what both
+//! leave open has a default. Unknown keys are errors.
 //!
 //! ```json
 //! { "kernel": "bzImage", "initrd": "initrd.gz", "cmdline": "console=ttysclp0",
@@ -17,7 +18,7 @@ mod memory;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 pub use ap::{AP_FORM, ApBackend, ApConfig, ApEvents, Telling};
 pub use memory::{ByteSize, MEMORY_FORM, MemoryConfig, Pages};
@@ -30,49 +31,86 @@ const MEMORY_MAX: ByteSize = ByteSize(1 << 40);
 const CPUS_MAX: u16 = 8;
 
 /// A machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct VmConfig {
     /// Kernel image: bzImage, ELF, or raw with a PSW at 0.
     pub kernel: PathBuf,
     /// RAM disk.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initrd: Option<PathBuf>,
     /// Command line of the kernel.
-    #[serde(default)]
     pub cmdline: String,
     /// Guest storage.
-    #[serde(default)]
     pub memory: MemoryConfig,
     /// Number of CPUs.
-    #[serde(default = "one")]
     pub cpus: u16,
     /// The AP matrix device the guest gets.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ap: Option<ApConfig>,
     /// Whether the guest has AP instructions.
-    #[serde(default)]
     pub ap_instructions: ApInstructions,
     /// Whether the machine ends when the guest asks for a reset.
-    #[serde(default)]
     pub no_reboot: bool,
     /// Whether the process confines itself.
-    #[serde(default)]
     pub sandbox: Sandbox,
     /// Where the console goes.
-    #[serde(default)]
     pub console: ConsoleConfig,
     /// Socket for control requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_socket: Option<PathBuf>,
     /// File for time-stamped events, one JSON object a line.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<PathBuf>,
+}
+
+/// What a file or the command line says of a machine.
+// The comments are what --help says.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, clap::Args)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Description {
+    /// Kernel: bzImage, ELF, or raw image with a PSW at address 0.
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// Initial RAM disk.
+    #[arg(long, value_name = "FILE")]
+    pub initrd: Option<PathBuf>,
+    /// Kernel command line.
+    #[arg(long, value_name = "TEXT")]
+    pub cmdline: Option<String>,
+    /// Guest memory, from 64M on; 256M if not given. thp=on makes it of
+    /// pages of 1 MiB where the host has some, hugepages=on of those that the
+    /// host keeps for such use. Both want KVM's parameter hpage=1.
+    #[arg(long, value_name = MEMORY_FORM)]
+    pub memory: Option<MemoryConfig>,
+    /// Number of CPUs, 1 to 8.
+    #[arg(long, value_name = "N")]
+    pub cpus: Option<u16>,
+    /// AP matrix device (mdev) to pass through. events=once tells the guest of
+    /// each change, but not of the last one once more; events=off keeps
+    /// changes from it, and it finds them by itself. backend names how VFIO is
+    /// used: by group, by the device's own node (cdev) and iommufd, or what
+    /// can be opened.
+    #[arg(long, value_name = AP_FORM)]
+    pub ap: Option<ApConfig>,
+    /// Whether the guest has AP instructions.
+    #[arg(long, value_enum)]
+    pub ap_instructions: Option<ApInstructions>,
+    /// End when the guest asks for a reset, instead of starting it again.
+    #[arg(long)]
+    pub no_reboot: bool,
+    /// Whether the process confines itself once the machine is built.
+    #[arg(long, value_enum)]
+    pub sandbox: Option<Sandbox>,
+    /// Where the guest's console goes.
+    #[arg(long, value_name = "stdio|null|file=PATH")]
+    pub console: Option<ConsoleConfig>,
+    /// Unix socket for control requests, one JSON object a line.
+    #[arg(long, value_name = "PATH")]
+    pub api_socket: Option<PathBuf>,
+    /// File for time-stamped events, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
 }
 
 /// Whether the guest has AP instructions. They are fixed at start: a guest
 /// without them never looks for adapters later.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum ApInstructions {
     /// If the host can give them.
@@ -85,7 +123,7 @@ pub enum ApInstructions {
 }
 
 /// Whether the process gives up what a running machine does not need.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Sandbox {
     /// Yes; fail if the kernel cannot.
@@ -96,7 +134,7 @@ pub enum Sandbox {
 }
 
 /// Where the console goes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ConsoleConfig {
     /// Standard output, input from standard input.
@@ -155,25 +193,7 @@ pub enum ConfigError {
     },
 }
 
-impl VmConfig {
-    /// A machine that starts `kernel`, everything else as by default.
-    pub fn new(kernel: PathBuf) -> Self {
-        Self {
-            kernel,
-            initrd: None,
-            cmdline: String::new(),
-            memory: MemoryConfig::default(),
-            cpus: one(),
-            ap: None,
-            ap_instructions: ApInstructions::default(),
-            no_reboot: false,
-            sandbox: Sandbox::default(),
-            console: ConsoleConfig::default(),
-            api_socket: None,
-            events: None,
-        }
-    }
-
+impl Description {
     /// Reads a description from a JSON file.
     pub fn from_file(path: &std::path::Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
@@ -186,8 +206,48 @@ impl VmConfig {
         })
     }
 
+    /// With what it leaves open as `other` says.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            kernel: self.kernel.or(other.kernel),
+            initrd: self.initrd.or(other.initrd),
+            cmdline: self.cmdline.or(other.cmdline),
+            memory: self.memory.or(other.memory),
+            cpus: self.cpus.or(other.cpus),
+            ap: self.ap.or(other.ap),
+            ap_instructions: self.ap_instructions.or(other.ap_instructions),
+            no_reboot: self.no_reboot || other.no_reboot,
+            sandbox: self.sandbox.or(other.sandbox),
+            console: self.console.or(other.console),
+            api_socket: self.api_socket.or(other.api_socket),
+            events: self.events.or(other.events),
+        }
+    }
+
+    /// The machine that it describes.
+    pub fn machine(self) -> Result<VmConfig, ConfigError> {
+        let machine = VmConfig {
+            kernel: self.kernel.ok_or(ConfigError::NoKernel)?,
+            initrd: self.initrd,
+            cmdline: self.cmdline.unwrap_or_default(),
+            memory: self.memory.unwrap_or_default(),
+            cpus: self.cpus.unwrap_or(1),
+            ap: self.ap,
+            ap_instructions: self.ap_instructions.unwrap_or_default(),
+            no_reboot: self.no_reboot,
+            sandbox: self.sandbox.unwrap_or_default(),
+            console: self.console.unwrap_or_default(),
+            api_socket: self.api_socket,
+            events: self.events,
+        };
+        machine.validate()?;
+        Ok(machine)
+    }
+}
+
+impl VmConfig {
     /// Checks what the types cannot say.
-    pub fn validate(&self) -> Result<(), ConfigError> {
+    fn validate(&self) -> Result<(), ConfigError> {
         let size = self.memory.size;
         if !(MEMORY_MIN..=MEMORY_MAX).contains(&size) || !size.0.is_multiple_of(1 << 20) {
             return Err(ConfigError::Memory(size));
@@ -200,10 +260,6 @@ impl VmConfig {
         }
         Ok(())
     }
-}
-
-fn one() -> u16 {
-    1
 }
 
 fn switch(value: &str, error: impl Fn() -> ConfigError) -> Result<bool, ConfigError> {
@@ -235,36 +291,17 @@ impl FromStr for ConsoleConfig {
 mod tests {
     use super::*;
 
-    fn parse(json: &str) -> Result<VmConfig, serde_json::Error> {
+    fn parse(json: &str) -> Result<Description, serde_json::Error> {
         serde_json::from_str(json)
     }
 
     #[test]
-    fn defaults_and_round_trip() {
-        let config = parse(r#"{"kernel": "k"}"#).unwrap();
+    fn defaults() {
+        let config = parse(r#"{"kernel": "k"}"#).unwrap().machine().unwrap();
         assert_eq!(config.memory.size, ByteSize(256 << 20));
         assert_eq!(config.cpus, 1);
         assert_eq!(config.console, ConsoleConfig::Stdio);
-        config.validate().unwrap();
-        let json = serde_json::to_string(&config).unwrap();
-        assert_eq!(parse(&json).unwrap(), config);
-    }
-
-    #[test]
-    fn everything() {
-        let config = parse(
-            r#"{"kernel": "k", "initrd": "i", "cmdline": "c", "memory": {"size": "1G"},
-                "cpus": 8, "ap": {"sysfsdev": "/sys/x", "id": "a"}, "ap-instructions": "on",
-                "no-reboot": true, "sandbox": "off",
-                "console": {"file": "f"}, "api-socket": "s", "events": "e"}"#,
-        )
-        .unwrap();
-        assert_eq!(config.memory.size, ByteSize(1 << 30));
-        assert_eq!(config.console, ConsoleConfig::File("f".into()));
-        let ap: ApConfig = "sysfsdev=/sys/x,id=a".parse().unwrap();
-        assert_eq!(config.ap, Some(ap));
-        let json = serde_json::to_string(&config).unwrap();
-        assert_eq!(parse(&json).unwrap(), config);
+        assert_eq!(config.sandbox, Sandbox::On);
     }
 
     #[test]
@@ -275,7 +312,6 @@ mod tests {
             r#"{"kernel": "k", "memory": {"thp": true}}"#,
             r#"{"kernel": "k", "ap": {"sysfsdev": "x", "uuid": "y"}}"#,
             r#"{"kernel": "k", "console": "tty"}"#,
-            r#"{}"#,
         ] {
             assert!(parse(json).is_err(), "{json}");
         }
@@ -285,7 +321,7 @@ mod tests {
     fn an_unknown_key_is_named_with_its_place() {
         let path = std::env::temp_dir().join(format!("apvmm-config-{}", std::process::id()));
         std::fs::write(&path, "{\"kernel\": \"k\",\n \"cpu\": 2}").unwrap();
-        let error = VmConfig::from_file(&path).unwrap_err();
+        let error = Description::from_file(&path).unwrap_err();
         std::fs::remove_file(&path).unwrap();
         let text = crate::chain(&error);
         assert!(text.contains("unknown field `cpu`"), "{text}");
@@ -307,21 +343,34 @@ mod tests {
 
     #[test]
     fn impossible_machines() {
-        let good = parse(r#"{"kernel": "k"}"#).unwrap();
+        let machine = |size: &str, cpus, ap: Option<&str>| {
+            let description = Description {
+                kernel: Some("k".into()),
+                memory: Some(size.parse().unwrap()),
+                cpus: Some(cpus),
+                ap: ap.map(|ap| ap.parse().unwrap()),
+                ap_instructions: Some(ApInstructions::Off),
+                ..Description::default()
+            };
+            description.machine()
+        };
+        machine("64M", 8, None).unwrap();
         for size in ["63M", "2048G", "65537K"] {
-            let mut config = good.clone();
-            config.memory.size = size.parse().unwrap();
-            assert!(matches!(config.validate(), Err(ConfigError::Memory(_))));
+            assert!(matches!(
+                machine(size, 1, None),
+                Err(ConfigError::Memory(_))
+            ));
         }
-        let mut config = good.clone();
         for cpus in [0, 9] {
-            config.cpus = cpus;
-            assert!(matches!(config.validate(), Err(ConfigError::Cpus(_))));
+            assert!(matches!(
+                machine("64M", cpus, None),
+                Err(ConfigError::Cpus(_))
+            ));
         }
-        let mut config = good;
-        config.ap = Some("sysfsdev=x".parse().unwrap());
-        config.ap_instructions = ApInstructions::Off;
-        assert!(matches!(config.validate(), Err(ConfigError::ApOff)));
+        let ap = Some("sysfsdev=x");
+        assert!(matches!(machine("64M", 1, ap), Err(ConfigError::ApOff)));
+        let empty = Description::default().machine();
+        assert!(matches!(empty, Err(ConfigError::NoKernel)));
     }
 
     #[test]
