@@ -31,6 +31,8 @@ pub struct FakeCpu {
     pub prefix: u64,
     memory: GuestMemoryMmap,
     pub exceptions: u32,
+    /// Storage that it may not write.
+    pub read_only: bool,
 }
 
 impl FakeCpu {
@@ -41,6 +43,7 @@ impl FakeCpu {
             prefix: 0x2000,
             memory: devices.memory.clone(),
             exceptions: 0,
+            read_only: false,
         }
     }
 
@@ -77,8 +80,11 @@ impl Processor for FakeCpu {
 
     fn write(&mut self, address: u64, bytes: &[u8]) -> Result<Access, Infallible> {
         assert!(bytes.len() <= 4096, "KVM takes a page");
-        let memory = self.memory.clone();
-        Ok(self.access(memory.write_slice(bytes, GuestAddress(address))))
+        if self.read_only {
+            return Ok(self.access(Err::<(), _>(())));
+        }
+        let result = self.memory.write_slice(bytes, GuestAddress(address));
+        Ok(self.access(result))
     }
 }
 
@@ -131,7 +137,11 @@ pub fn instructions(data: &[u8]) {
                 // most of it may be outside
                 let _ = devices.memory.write(choices.bytes(), at);
             }
-            3 => cpu.mask = choices.word(),
+            3 => {
+                cpu.mask = choices.word();
+                // a bit without a meaning
+                cpu.read_only = cpu.mask & 1 == 1;
+            }
             4 => {
                 let _ = devices.css().notify_ap_change();
                 let _ = devices.sclp().quiesce();

@@ -132,14 +132,17 @@ impl Api {
             listener,
             clients: Vec::new(),
         };
-        api.watch(api.listener.as_raw_fd())
+        // told of each client once: one that cannot be accepted, for want of
+        // file descriptors, is when there is the next, or an old one calls
+        let once = EventSet::IN | EventSet::EDGE_TRIGGERED;
+        api.watch(api.listener.as_raw_fd(), once)
             .map_err(ApiError::Watch)?;
         Ok(api)
     }
 
     /// All files count alike: [`Self::serve`] looks at each.
-    fn watch(&self, fd: RawFd) -> io::Result<()> {
-        let event = EpollEvent::new(EventSet::IN, 0);
+    fn watch(&self, fd: RawFd, what: EventSet) -> io::Result<()> {
+        let event = EpollEvent::new(what, 0);
         self.epoll.ctl(ControlOperation::Add, fd, event)
     }
 
@@ -147,10 +150,15 @@ impl Api {
     ///
     /// A client that cannot be served is dropped; that ends no machine.
     pub fn serve<C: Control>(&mut self, control: &mut C) {
-        while let Ok((stream, _)) = self.listener.accept() {
+        // takes note of what was told once
+        let mut told = [EpollEvent::default(); CLIENTS_MAX + 1];
+        if let Err(error) = self.epoll.wait(0, &mut told) {
+            tracing::debug!(%error, "cannot ask who calls");
+        }
+        while let Some(stream) = self.accept() {
             let ready = stream
                 .set_nonblocking(true)
-                .and_then(|()| self.watch(stream.as_raw_fd()));
+                .and_then(|()| self.watch(stream.as_raw_fd(), EventSet::IN));
             if self.clients.len() < CLIENTS_MAX && ready.is_ok() {
                 let input = Vec::new();
                 self.clients.push(Client { stream, input });
@@ -158,6 +166,22 @@ impl Api {
         }
         self.clients
             .retain_mut(|client| client.serve(control).is_ok());
+    }
+
+    /// The next client that waits.
+    fn accept(&self) -> Option<UnixStream> {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => return Some(stream),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if error.kind() != io::ErrorKind::WouldBlock {
+                        tracing::debug!(%error, "cannot accept a client");
+                    }
+                    return None;
+                }
+            }
+        }
     }
 }
 

@@ -4,10 +4,10 @@
 //! Two subcodes of function 0x500 belong to this VMM. KVM and other VMMs use
 //! small subcodes there; ours start with "AP" in ASCII:
 //!
-//! | GR1          | GR2            | GR3    | meaning               |
-//! |--------------|----------------|--------|-----------------------|
-//! | `0x41500001` | real address   | length | one line of a report  |
-//! | `0x41500002` | exit status    |        | end the machine       |
+//! | GR1          | GR2              | GR3    | meaning               |
+//! |--------------|------------------|--------|-----------------------|
+//! | `0x41500001` | absolute address | length | one line of a report  |
+//! | `0x41500002` | exit status      |        | end the machine       |
 //!
 //! A VMM that does not know them answers with a specification exception, by
 //! which a guest tells that it must fall back to its console.
@@ -41,7 +41,7 @@ pub enum Action {
     Reset(MachineReset),
     /// Take `length` bytes at `address` as a report line.
     Report {
-        /// Guest real address.
+        /// Guest absolute address: prefixing does not apply.
         address: u64,
         /// At most [`REPORT_MAX`].
         length: u64,

@@ -95,6 +95,7 @@ pub struct EventLoop {
     timer: TimerFd,
     api: Option<Api>,
     no_reboot: bool,
+    /// Whether the guest was asked to shut down since it started.
     asked: bool,
     stopping: bool,
 }
@@ -244,6 +245,7 @@ impl EventLoop {
                 self.stopping = true;
             } else {
                 machine.reset_as_requested()?;
+                self.asked = false;
             }
         }
         Ok(())
@@ -393,6 +395,7 @@ impl Control for Handler<'_> {
 
     fn reset(&mut self) -> Result<(), LoopError> {
         self.machine.reset()?;
+        self.events.asked = false;
         Ok(())
     }
 

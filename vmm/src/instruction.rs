@@ -155,6 +155,9 @@ fn chsc<P: Processor>(
     // within the page
     let at = address + u64::from(response.offset);
     if cpu.write(at, &response.bytes)? == Access::Exception {
+        if response.ap_event {
+            devices.css().requeue_event();
+        }
         return Ok(Effect::Done);
     }
     if response.ap_event {

@@ -3,6 +3,9 @@
 //!
 //! `ns` is CLOCK_MONOTONIC, so that other processes of the same system can
 //! relate their own stamps to it.
+//!
+//! A guest can cause lines without end. It has a budget, which the most talkative
+//! probe does not use up; what is beyond is dropped and counted.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -75,6 +78,11 @@ pub enum Event<'a> {
         /// How.
         kind: MachineReset,
     },
+    /// So many lines that the guest caused were dropped here.
+    Dropped {
+        /// How many.
+        lines: u64,
+    },
     /// The machine ended.
     Exit {
         /// With this exit status.
@@ -82,6 +90,16 @@ pub enum Event<'a> {
         /// And for this reason.
         reason: &'a str,
     },
+}
+
+impl Event<'_> {
+    /// Whether a guest can cause it as often as it likes.
+    fn is_by_guest(&self) -> bool {
+        matches!(
+            self,
+            Self::Report { .. } | Self::CrwRead | Self::SeiRead | Self::Reset { .. }
+        )
+    }
 }
 
 /// Why the guest is told of an AP change.
@@ -107,9 +125,44 @@ struct Stamped<'a> {
     event: Event<'a>,
 }
 
+/// Bytes that a guest may cause: so many at once, and more by and by.
+#[derive(Debug)]
+struct Budget {
+    left: u64,
+    at_ns: u64,
+}
+
+impl Budget {
+    const MOST: u64 = 16 << 20;
+    const NS_PER_BYTE: u64 = 1_000_000_000 / (64 << 10);
+
+    const fn new(at_ns: u64) -> Self {
+        let left = Self::MOST;
+        Self { left, at_ns }
+    }
+
+    /// Takes so many bytes; `false` if there are fewer.
+    fn take(&mut self, len: usize, now_ns: u64) -> bool {
+        let more = now_ns.saturating_sub(self.at_ns) / Self::NS_PER_BYTE;
+        self.left = self.left.saturating_add(more).min(Self::MOST);
+        // what is less than a byte counts the next time
+        self.at_ns += more * Self::NS_PER_BYTE;
+        let left = self.left.checked_sub(len as u64);
+        self.left = left.unwrap_or(self.left);
+        left.is_some()
+    }
+}
+
 /// Where events go.
 #[derive(Debug, Default)]
-pub struct EventLog(Option<Mutex<File>>);
+pub struct EventLog(Option<Mutex<Log<File>>>);
+
+#[derive(Debug)]
+struct Log<W> {
+    to: W,
+    guest: Budget,
+    dropped: u64,
+}
 
 impl EventLog {
     /// A log that keeps nothing.
@@ -119,27 +172,50 @@ impl EventLog {
 
     /// A log into a new file.
     pub fn create(path: &Path) -> io::Result<Self> {
-        Ok(Self(Some(Mutex::new(File::create(path)?))))
+        let log = Log::new(File::create(path)?, now());
+        Ok(Self(Some(Mutex::new(log))))
     }
 
     /// Writes an event. A log that cannot be written does not stop a machine.
     pub fn emit(&self, event: Event<'_>) {
-        let Some(file) = &self.0 else { return };
-        let ns = now();
-        if let Some(line) = line(ns, event) {
-            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = file.write_all(line.as_bytes()) {
-                tracing::warn!(%error, "cannot write the event log");
-            }
+        let Some(log) = &self.0 else { return };
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = log.emit(now(), event) {
+            tracing::warn!(%error, "cannot write the event log");
         }
     }
 }
 
+impl<W: Write> Log<W> {
+    const fn new(to: W, now_ns: u64) -> Self {
+        Self {
+            to,
+            guest: Budget::new(now_ns),
+            dropped: 0,
+        }
+    }
+
+    fn emit(&mut self, ns: u64, event: Event<'_>) -> io::Result<()> {
+        let by_guest = event.is_by_guest();
+        let text = line(ns, event)?;
+        if by_guest && !self.guest.take(text.len(), ns) {
+            self.dropped += 1;
+            return Ok(());
+        }
+        let lines = std::mem::take(&mut self.dropped);
+        if lines > 0 {
+            let told = line(ns, Event::Dropped { lines })?;
+            self.to.write_all(told.as_bytes())?;
+        }
+        self.to.write_all(text.as_bytes())
+    }
+}
+
 /// An event as a line, in one piece so that readers see whole lines.
-fn line(ns: u64, event: Event<'_>) -> Option<String> {
-    let mut line = serde_json::to_string(&Stamped { ns, event }).ok()?;
+fn line(ns: u64, event: Event<'_>) -> io::Result<String> {
+    let mut line = serde_json::to_string(&Stamped { ns, event })?;
     line.push('\n');
-    Some(line)
+    Ok(line)
 }
 
 fn now() -> u64 {
@@ -169,5 +245,32 @@ mod tests {
             line(9, Event::FirstRun).unwrap(),
             "{\"ns\":9,\"event\":\"first-run\"}\n"
         );
+    }
+    #[test]
+    fn a_guest_that_talks_without_end_is_cut_short() {
+        let mut log = Log::new(Vec::new(), 0);
+        let long = "x".repeat(4000);
+        let report = || Event::Report { line: &long };
+        for ns in 0..5_000 {
+            log.emit(ns, report()).unwrap();
+        }
+        assert!(log.to.len() as u64 <= Budget::MOST + 4);
+        let written = log.to.iter().filter(|&&b| b == b'\n').count() as u64;
+        // what the host says is never dropped, and tells what was
+        log.to.clear();
+        log.emit(1_000_000, Event::Quiesce).unwrap();
+        let expected = format!(
+            "{{\"ns\":1000000,\"event\":\"dropped\",\"lines\":{}}}\n\
+             {{\"ns\":1000000,\"event\":\"quiesce\"}}\n",
+            5_000 - written
+        );
+        assert_eq!(String::from_utf8(log.to.clone()).unwrap(), expected);
+        // a second later there is room for more
+        log.to.clear();
+        for ns in 0..100 {
+            log.emit(1_001_000_000 + ns, report()).unwrap();
+        }
+        let lines = log.to.iter().filter(|&&b| b == b'\n').count();
+        assert_eq!(lines, 16);
     }
 }

@@ -67,6 +67,28 @@ fn a_word_that_cannot_be_stored_is_not_lost() {
 }
 
 #[test]
+fn an_event_that_cannot_be_stored_is_not_lost() {
+    let devices = devices();
+    let mut cpu = FakeCpu::new(&devices);
+    let _ = devices.css().notify_ap_change();
+    // the request is stored, its response is not
+    let request = [0, 16, 0, 0x0e];
+    let memory = &devices.memory;
+    memory.write_slice(&request, GuestAddress(0x6000)).unwrap();
+    cpu.gprs[3] = 0x6000;
+    cpu.read_only = true;
+    let effect = step(&mut cpu, &devices, 0xb25f, 0x0030_0000);
+    assert_eq!((effect, cpu.exceptions), (Effect::Done, 1));
+    assert_eq!(devices.css().counters().events_read, 0);
+    cpu.read_only = false;
+    let effect = step(&mut cpu, &devices, 0xb25f, 0x0030_0000);
+    assert_eq!(effect, Effect::Cc(0));
+    let code: u32 = memory.read_obj(GuestAddress(0x6010)).unwrap();
+    assert_eq!(u32::from_be(code), 0x000c_0001);
+    assert_eq!(devices.css().counters().events_read, 1);
+}
+
+#[test]
 fn operands_that_are_not_aligned() {
     let specification = Effect::Interrupt(ProgramInterrupt::Specification);
     let devices = devices();

@@ -186,6 +186,60 @@ fn clients_are_bounded_and_forgotten() {
     assert!(socket.api.clients.is_empty());
 }
 
+/// Run by the test below in a process of its own, whose file descriptors are
+/// used up.
+#[test]
+#[ignore = "part of another test"]
+fn alone_without_file_descriptors() {
+    if std::env::var_os("ALONE").is_none() {
+        return;
+    }
+    let mut socket = Socket::new("exhausted");
+    let outer = Epoll::new().unwrap();
+    let event = EpollEvent::new(EventSet::IN, 0);
+    let fd = socket.api.as_raw_fd();
+    outer.ctl(ControlOperation::Add, fd, event).unwrap();
+    let calls = |timeout| outer.wait(timeout, &mut [EpollEvent::default()]).unwrap();
+
+    let mut first = socket.connect();
+    let mut hoard = Vec::new();
+    while let Ok(file) = std::fs::File::open("/dev/null") {
+        hoard.push(file);
+    }
+    assert_eq!(calls(0), 1);
+    socket.serve();
+    assert!(socket.api.clients.is_empty());
+    // not told again and again of a client that cannot be accepted
+    assert_eq!(calls(0), 0);
+    drop(hoard);
+    let mut second = socket.connect();
+    assert_eq!(calls(0), 1);
+    for client in [&mut first, &mut second] {
+        client.write_all(b"{\"request\":\"info\"}\n").unwrap();
+        socket.serve();
+        assert!(line(client).starts_with("{\"ok\""));
+    }
+}
+
+#[test]
+fn clients_that_cannot_be_accepted_do_not_keep_it_busy() {
+    let name = "api::tests::alone_without_file_descriptors";
+    let this = std::env::current_exe().unwrap();
+    let test = format!(
+        "ulimit -n 64; ALONE=1 exec {} --ignored --exact {name}",
+        this.display()
+    );
+    let output = std::process::Command::new("sh")
+        .args(["-c", &test])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_stale_socket_is_replaced_a_live_one_is_not() {
     let socket = Socket::new("stale");

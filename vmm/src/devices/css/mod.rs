@@ -93,6 +93,12 @@ impl Css {
         }
     }
 
+    /// Gives back an event that was taken and could not be stored.
+    pub fn requeue_event(&mut self) {
+        self.event = true;
+        self.counters.events_read -= 1;
+    }
+
     /// Forgets what is pending, as a subsystem reset does.
     pub fn reset(&mut self) {
         *self = Self {
