@@ -46,6 +46,9 @@ pub enum MachineError {
     /// The kernel cannot be loaded.
     #[error("cannot load the guest")]
     Boot(#[from] BootError),
+    /// The console cannot be opened.
+    #[error("cannot open the console")]
+    Console(#[source] io::Error),
     /// The device cannot be attached.
     #[error("cannot attach the AP device")]
     Attach(#[from] AttachError),
@@ -75,9 +78,13 @@ pub enum MachineError {
 }
 
 impl MachineError {
-    /// Whether the user can mend it in the machine description.
+    /// Whether the user can mend it in the machine description: it names
+    /// something that is not there, or is not what it should be.
     pub fn is_config(&self) -> bool {
-        matches!(self, Self::Boot(_))
+        matches!(
+            self,
+            Self::Boot(_) | Self::Console(_) | Self::Attach(AttachError::Mdev(_))
+        )
     }
 }
 
@@ -150,8 +157,7 @@ impl Machine {
         let cpus = Arc::new(Cpus::new(kicks, size, attention));
         cpus.set_mode(0, Mode::Operating);
 
-        let (console, writer) =
-            Console::open(&config.console).map_err(system("open the console"))?;
+        let (console, writer) = Console::open(&config.console).map_err(MachineError::Console)?;
         let devices = Devices::new(memory, Sclp::new(size, config.cpus), console, log);
         let shared = Arc::new(Shared { vm, devices });
         shared.devices.log.emit(Event::Built { ap: ap_facilities });

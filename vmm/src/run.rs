@@ -3,6 +3,7 @@
 
 use std::io;
 
+use crate::api::ApiError;
 use crate::chain;
 use crate::config::{Sandbox, VmConfig};
 use crate::event_loop::{EventLoop, LoopError};
@@ -31,6 +32,9 @@ pub fn run(config: &VmConfig) -> u8 {
         Err(error) => {
             tracing::error!("{}", chain(&error));
             match error {
+                RunError::Log(_) | RunError::Loop(LoopError::Api(ApiError::Listen { .. })) => {
+                    EXIT_CONFIG
+                }
                 RunError::Machine(error) if error.is_config() => EXIT_CONFIG,
                 _ => EXIT_HOST,
             }
