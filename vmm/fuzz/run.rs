@@ -9,7 +9,7 @@
 use std::convert::Infallible;
 use std::io::Cursor;
 
-use apvmm::boot;
+use apvmm::boot::{self, BootError};
 use apvmm::console::Console;
 use apvmm::devices::sclp::Sclp;
 use apvmm::exits::{Exit, Instruction, Reg, decode};
@@ -21,6 +21,8 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 /// Smaller than any machine has, so that more addresses are outside.
 pub const RAM: u64 = 2 << 20;
+/// For images: a RAM disk lies at 8 MiB or above.
+const IMAGE_RAM: u64 = 12 << 20;
 /// Most CPUs of a machine.
 const CPUS: u16 = 8;
 
@@ -88,11 +90,19 @@ impl Processor for FakeCpu {
     }
 }
 
+fn memory(size: u64) -> GuestMemoryMmap {
+    let range = (GuestAddress(0), size as usize);
+    GuestMemoryMmap::from_ranges(&[range]).expect("a few megabytes")
+}
+
 /// A machine's devices, with storage of [`RAM`] bytes.
 pub fn devices() -> Devices {
-    let range = (GuestAddress(0), RAM as usize);
-    let memory = GuestMemoryMmap::from_ranges(&[range]).expect("two megabytes");
-    Devices::new(memory, Sclp::new(RAM, CPUS), Console::null(), EventLog::none())
+    Devices::new(
+        memory(RAM),
+        Sclp::new(RAM, CPUS),
+        Console::null(),
+        EventLog::none(),
+    )
 }
 
 /// Often an address where something can be.
@@ -249,12 +259,23 @@ pub fn diagnose(data: &[u8]) {
     }
 }
 
+/// What every byte of a RAM disk is.
+const DISK_BYTE: u8 = 0xd5;
+
 /// A kernel image and perhaps a RAM disk.
 pub fn images(data: &[u8]) {
+    // refused, or sound
+    let _ = load_image(data);
+}
+
+/// Loads what the bytes say; returns the address of the RAM disk, zero if there
+/// is none.
+pub fn load_image(data: &[u8]) -> Result<u64, BootError> {
     let mut choices = Choices::new(data);
     let initrd = choices.byte();
     let cmdline = "x".repeat(usize::from(choices.byte()) << 4);
-    let mut disk = Cursor::new(vec![0_u8; usize::from(initrd) << 13]);
+    let disk_len = u64::from(initrd) << 16;
+    let mut disk = Cursor::new(vec![DISK_BYTE; disk_len as usize]);
     let mut kernel = match choices.byte() % 4 {
         // far in: where Linux has its magic
         0 => {
@@ -266,12 +287,21 @@ pub fn images(data: &[u8]) {
     };
     if choices.byte() & 1 == 1 {
         // any size, as of a file with a hole
-        kernel.resize(usize::from(choices.byte()) << 14, 0);
+        kernel.resize(usize::from(choices.byte()) << 16, 0);
     }
-    let memory = devices().memory;
+    let memory = memory(IMAGE_RAM);
     let disk = (initrd != 0).then_some(&mut disk);
     let mut kernel = Cursor::new(kernel);
-    if let Ok(entry) = boot::load(&memory, &mut kernel, disk, &cmdline) {
-        assert!(entry.address < RAM && entry.address.is_multiple_of(2));
+    let entry = boot::load(&memory, &mut kernel, disk, &cmdline)?;
+    assert!(entry.address < IMAGE_RAM && entry.address.is_multiple_of(2));
+    if initrd == 0 {
+        return Ok(0);
     }
+    // the parameter area tells where it is
+    let word = |at| memory.read_obj(GuestAddress(at)).map(u64::from_be);
+    let (address, len) = (word(0x1_0408)?, word(0x1_0410)?);
+    assert!(address >= 8 << 20 && len == disk_len);
+    let last: u8 = memory.read_obj(GuestAddress(address + len - 1))?;
+    assert_eq!(last, DISK_BYTE);
+    Ok(address)
 }

@@ -35,6 +35,33 @@ fn corpus_of_images() {
     corpus("images", run::images);
 }
 
+/// RAM disks are loaded, and refused, where they should be.
+#[test]
+fn the_corpus_has_disks_that_fit_and_others() {
+    const MIB: u64 = 1 << 20;
+    let files = fuzz_input::corpus(env!("CARGO_MANIFEST_DIR"), "images");
+    let load = |name: &str| {
+        let file = files.iter().find(|(path, _)| path.ends_with(name));
+        run::load_image(&file.unwrap().1)
+    };
+    for (name, address) in [
+        ("linux", 0),
+        ("linux-disk", 8 * MIB),
+        ("linux-disk-to-the-end", 8 * MIB),
+        ("linux-large-with-disk", 9 * MIB),
+    ] {
+        assert_eq!(load(name).unwrap(), address, "{name}");
+    }
+    for name in [
+        "linux-disk-one-block-too-large",
+        "linux-disk-too-large",
+        "linux-large-with-disk-too-large",
+    ] {
+        let error = load(name).unwrap_err().to_string();
+        assert!(error.starts_with("the RAM disk needs"), "{name}: {error}");
+    }
+}
+
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..most)
 }
