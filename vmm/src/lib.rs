@@ -33,6 +33,7 @@ pub mod reset;
 pub mod sandbox;
 pub mod shared;
 pub mod sigp;
+pub mod stderr;
 
 #[cfg(target_arch = "s390x")]
 pub mod event_loop;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use apvmm::cli::{Cli, Command};
 use apvmm::config::VmConfig;
 use apvmm::outcome::EXIT_CONFIG;
+use apvmm::stderr::Messages;
 use clap::Parser;
 
 fn main() -> ExitCode {
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
         }
     };
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(|| Messages(std::io::stderr()))
         .with_max_level(tracing::Level::INFO)
         .without_time()
         .with_target(false)
