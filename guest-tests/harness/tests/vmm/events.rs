@@ -4,9 +4,9 @@
 use super::{LIMIT, LINUX, PROBE, SHORT, UUID, boot, boot_with, mdev};
 use harness::mdev::{Mdev, Resource, reserve_all, store};
 use harness::vm::Vm;
-use harness::{Exit, Machine};
+use harness::{Driver, Exit, Machine};
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What apvmm's event log says why the guest was told of changes, and when.
 fn notifications(machine: &Machine) -> Vec<(String, u64)> {
@@ -21,6 +21,19 @@ fn notifications(machine: &Machine) -> Vec<(String, u64)> {
         )
     })
     .collect()
+}
+
+/// Waits until the guest has taken all that it was told; returns how often.
+fn taken(vm: &Vm<'_>) -> u64 {
+    let end = Instant::now() + SHORT;
+    loop {
+        let metrics = vm.ask("metrics").unwrap().unwrap();
+        let count = |name: &str| metrics["ap"][name].as_u64().unwrap();
+        if count("events-read") == count("notified") {
+            return count("notified");
+        }
+        assert!(Instant::now() < end, "{metrics}");
+    }
 }
 
 /// Waits until the guest has been told of this many last changes once more.
@@ -50,7 +63,9 @@ fn a_described_machine_is_told_of_the_last_change_once_more() {
     let mut vm = Vm::start(&machine, "described", &[], &["--machine", "/tmp/vm.json"]);
     vm.until("\"apm\":\"0x0400", 1, SHORT).unwrap();
     vm.ask("ap.notify").unwrap().unwrap();
+    taken(&vm);
     let told = trailing(&machine, 1);
+    taken(&vm);
     let [(first, begin), (last, end)] = &told[..] else {
         panic!("{told:?}");
     };
@@ -58,8 +73,11 @@ fn a_described_machine_is_told_of_the_last_change_once_more() {
     assert!(end - begin >= PAUSE_NS, "{told:?}");
     for on in [false, true] {
         mdev.change(on, Resource::Domain, 0x47).unwrap();
+        taken(&vm);
     }
     let told = trailing(&machine, 2);
+    // the guest took each of them
+    assert_eq!(taken(&vm), told.len() as u64, "{told:?}");
     let reasons: Vec<&str> = told[2..].iter().map(|(r, _)| r.as_str()).collect();
     let (last, changes) = reasons.split_last().unwrap();
     assert_eq!(*last, "trailing");
@@ -67,7 +85,6 @@ fn a_described_machine_is_told_of_the_last_change_once_more() {
         !changes.is_empty() && changes.iter().all(|r| *r == "cfg-chg"),
         "{reasons:?}"
     );
-    // the guest took each of them
     let metrics = vm.ask("metrics").unwrap().unwrap();
     assert!(
         metrics["resets"] == 0 && metrics["exits"].is_object(),
@@ -168,7 +185,7 @@ fn a_linux_that_lost_an_event_finds_the_change_by_the_last_one() {
     let adapters: Vec<u8> = (0..16).collect();
     let domains: Vec<u8> = (0..48).collect();
 
-    let machine = boot_with("vmm-lost", "sixteen-by-eighty-five");
+    let machine = boot_with("vmm-lost", "sixteen-by-eighty-five", Driver::C);
     reserve_all(&machine).unwrap();
     let mdev = Mdev::create(&machine, UUID).unwrap();
     let ap = format!("sysfsdev={}", mdev.path());

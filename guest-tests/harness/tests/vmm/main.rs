@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! apvmm in L1: several CPUs, resets, its control socket, its sandbox.
 
+mod attach;
+mod console;
 mod cpus;
 mod events;
 mod pages;
+mod sandbox;
 
 use harness::config::project_root;
 use harness::mdev::{Mdev, Resource, reserve_all};
@@ -14,6 +17,7 @@ use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_secs(240);
 const SHORT: Duration = Duration::from_secs(60);
+const TOPOLOGY: &str = "twelve-by-sixteen";
 const UUID: &str = "5fb1ad1a-0000-4000-8000-000000000008";
 const PROBE: [&str; 4] = ["--kernel", "/mnt/host/probe", "--memory", "64M"];
 const LINUX: [&str; 6] = [
@@ -32,18 +36,18 @@ fn init(line: &str) -> String {
 
 fn boot(name: &str, ap: bool) -> Machine {
     if ap {
-        boot_with(name, "twelve-by-sixteen")
+        boot_with(name, TOPOLOGY, Driver::C)
     } else {
         Machine::boot(&Config::new(name)).unwrap()
     }
 }
 
-/// With the AP configuration that a file describes.
-fn boot_with(name: &str, topology: &str) -> Machine {
+/// With the AP configuration that a file describes, and this driver.
+fn boot_with(name: &str, topology: &str, driver: Driver) -> Machine {
     let mut config = Config::new(name);
     let file = format!("guest-tests/topologies/{topology}.toml");
     config.topology = Some(project_root().join(file));
-    config.driver = Driver::C;
+    config.driver = driver;
     Machine::boot(&config).unwrap()
 }
 
@@ -65,7 +69,9 @@ fn a_guest_is_reset_and_keeps_its_device() {
     let ap = format!("sysfsdev={}", mdev.path());
     let line = init(
         "mount -t proc p /proc; mount -t sysfs s /sys; echo mask $(cat /sys/bus/ap/ap_adapter_mask); \
-         case $(cat /proc/cmdline) in *agai[n]=1*) busybox reboot -f;; esac; while true; do usleep 200000; done",
+         case $(cat /proc/cmdline) in *agai[n]=1*) busybox reboot -f;; esac; \
+         echo 0 >/proc/sys/kernel/ctrl-alt-del; trap 'echo asked; usleep 500000; poweroff -f' INT; \
+         while true; do usleep 200000; done",
     );
     let mask = "\nmask 0x0400000000";
     let with = |line: &str| -> Vec<String> {
@@ -90,7 +96,8 @@ fn a_guest_is_reset_and_keeps_its_device() {
     assert_eq!(exit, Exit::Status(4), "{output}");
 
     // from outside, also while it is held
-    let options = with(&line);
+    let mut options = with(&line);
+    options.extend(["--events", "/tmp/events"].map(str::to_owned));
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let mut vm = Vm::start(&machine, "reset", &[], &options);
     vm.until(mask, 1, LIMIT).unwrap();
@@ -98,6 +105,10 @@ fn a_guest_is_reset_and_keeps_its_device() {
     vm.until(mask, 2, LIMIT).unwrap();
     vm.ask("pause").unwrap().unwrap();
     assert_eq!(vm.ask("info").unwrap().unwrap()["state"], "paused");
+    // what the guest was asked for is forgotten
+    vm.signal(15);
+    let asked = "until grep -q quiesce /tmp/events; do usleep 50000; done";
+    machine.shell(asked, SHORT).unwrap();
     vm.ask("reset").unwrap().unwrap();
     vm.ask("resume").unwrap().unwrap();
     vm.until(mask, 3, LIMIT).unwrap();
@@ -105,55 +116,12 @@ fn a_guest_is_reset_and_keeps_its_device() {
     let query = vm.ask("ap.query").unwrap().unwrap();
     let matrix = json!(["05.0004", "05.0047"]);
     assert_eq!(query["masks"]["guest-matrix"], matrix, "{query}");
-    vm.ask("quiesce").unwrap().unwrap();
-    let (exit, output) = vm.end(LIMIT).unwrap();
-    assert_eq!(exit, Exit::Status(0), "{output}");
-    mdev.remove().unwrap();
-    machine.shutdown().unwrap();
-}
-
-#[test]
-fn a_device_comes_and_goes_by_either_backend() {
-    let machine = boot("vmm-attach", true);
-    let mdev = mdev(&machine);
-    let path = mdev.path().to_owned();
-    let ap = format!("sysfsdev={path},backend=cdev");
-    let options = ["--ap", &ap, "--cmdline", "wait-changes=9 exit-after=100"];
-    let mut vm = Vm::start(&machine, "attach", &[], &[&PROBE[..], &options].concat());
-    let seen = |last: &str| format!("\"apm\":\"0x{last}000000");
-    let (both, none) = (seen("0400"), seen("0000"));
-    vm.until(&both, 1, SHORT).unwrap();
-    assert_eq!(vm.ask("info").unwrap().unwrap()["ap"], "ap0");
-
-    let attach = |backend: &str| {
-        json!({"request": "ap.attach", "sysfsdev": path, "backend": backend}).to_string()
-    };
-    let mut told = 1;
-    for backend in ["group", "cdev"] {
-        vm.ask("ap.detach").unwrap().unwrap();
-        vm.until(&none, told, SHORT).unwrap();
-        let twice = vm.ask("ap.detach").unwrap();
-        assert_eq!(twice, Err("the machine has no AP device".into()));
-        vm.ask(&attach(backend)).unwrap().unwrap();
-        told += 1;
-        vm.until(&both, told, SHORT).unwrap();
-        let again = vm.ask(&attach(backend)).unwrap().unwrap_err();
-        assert!(again.contains("has an AP device already"), "{again}");
-    }
-    // the probe cannot be asked to end
-    assert!(vm.ask("quiesce").unwrap().is_err());
     vm.signal(15);
     let (exit, output) = vm.end(LIMIT).unwrap();
     assert_eq!(exit, Exit::Status(0), "{output}");
-
-    // the host removes it: the guest loses it at once
-    let options = ["--ap", &ap, "--cmdline", "wait-changes=1 exit-after=100"];
-    let mut vm = Vm::start(&machine, "remove", &[], &[&PROBE[..], &options].concat());
-    vm.until(&both, 1, SHORT).unwrap();
+    // by itself: it was not ended
+    assert!(output.contains("\nasked"), "{output}");
     mdev.remove().unwrap();
-    vm.until(&none, 1, SHORT).unwrap();
-    let (exit, output) = vm.end(LIMIT).unwrap();
-    assert_eq!(exit, Exit::Status(0), "{output}");
     machine.shutdown().unwrap();
 }
 
@@ -203,6 +171,11 @@ fn a_bad_machine_and_a_bad_guest_are_told_by_the_status() {
             "this host cannot give a guest AP instructions",
         ),
         (
+            &["--kernel", "/mnt/host/probe", "--events", "/none/x"],
+            1,
+            "cannot create the event log",
+        ),
+        (
             &["--kernel", "/mnt/host/probe", "--cmdline", "no=option"],
             64 + 62,
             "bad option",
@@ -217,6 +190,11 @@ fn a_bad_machine_and_a_bad_guest_are_told_by_the_status() {
         );
         assert!(!output.contains("panicked"), "{output}");
     }
+    let line = "/mnt/host/apvmm run --kernel /mnt/host/probe --console file=/none/x";
+    let argv = line.split(' ').map(str::to_owned).collect();
+    let (exit, output) = Vm::other(&machine, argv).end(SHORT).unwrap();
+    assert_eq!(exit, Exit::Status(1), "{output}");
+    assert!(output.contains("cannot open the console"), "{output}");
     // half an image is loaded; what becomes of it is a guest's crash
     let vm = Vm::start(&machine, "status", &[], &["--kernel", "/tmp/half"]);
     let (exit, output) = vm.end(SHORT).unwrap();
@@ -300,61 +278,6 @@ fn the_linux_probe_tells_what_its_bus_has() {
     vm.ask("quiesce").unwrap().unwrap();
     let (exit, output) = vm.end(LIMIT).unwrap();
     assert_eq!(exit, Exit::Status(0), "{output}");
-    mdev.remove().unwrap();
-    machine.shutdown().unwrap();
-}
-
-#[test]
-fn a_user_with_the_nodes_runs_a_confined_machine() {
-    const CONFINED: &str = "/mnt/host/confined";
-    let machine = boot("vmm-confined", true);
-    let mdev = mdev(&machine);
-    let shell = |line: &str| machine.shell(&format!("{line}; exit $?"), SHORT).unwrap();
-    let device = "cd /dev/vfio; chown 1000 /dev/kvm /dev/vfio/[0-9]* devices/* /dev/iommu";
-    assert_eq!(shell(device).exit, Exit::Status(0));
-    for backend in ["group", "cdev"] {
-        let ap = format!("sysfsdev={},backend={backend}", mdev.path());
-        let options = ["--ap", &ap, "--cmdline", "wait-changes=1 exit-after=100"];
-        let all = [&PROBE[..], &options].concat();
-        let mut vm = Vm::start(&machine, backend, &[CONFINED, "as", "1000"], &all);
-        vm.until("\"apm\":\"0x0400", 1, SHORT).unwrap();
-        // every thread
-        let status = shell("cat /proc/$(pidof apvmm)/task/*/status").stdout;
-        let all = |line: &str| status.lines().filter(|l| *l == line).count();
-        assert_eq!(all("Uid:\t1000\t1000\t1000\t1000"), 2, "{status}");
-        assert_eq!(all("NoNewPrivs:\t1"), 2, "{status}");
-        assert_eq!(all("Seccomp:\t2"), 2, "{status}");
-        mdev.change(false, Resource::Domain, 0x47).unwrap();
-        let (exit, output) = vm.end(LIMIT).unwrap();
-        assert_eq!(exit, Exit::Status(0), "{output}");
-        mdev.change(true, Resource::Domain, 0x47).unwrap();
-    }
-
-    // what the sandbox refuses, and what it kills
-    let confined = |line: &str| shell(&format!("{CONFINED} {line}")).exit;
-    const EACCES: i32 = 13;
-    const SIGSYS: i32 = 31;
-    let killed = Exit::Status(128 + SIGSYS);
-    assert_eq!(confined("open /dev/iommu"), Exit::Status(0));
-    assert_eq!(
-        confined("open /sys/bus/ap/ap_max_domain_id"),
-        Exit::Status(0)
-    );
-    assert_eq!(confined("write /sys/bus/ap/apmask"), Exit::Status(EACCES));
-    assert_eq!(confined("open /proc/cmdline"), Exit::Status(EACCES));
-    assert_eq!(confined("open /dev/kvm"), Exit::Status(EACCES));
-    assert_eq!(confined("socket"), killed);
-    assert_eq!(confined("exec /bin/busybox"), killed);
-
-    // without the nodes it is the host that refuses
-    assert_eq!(
-        shell("chown 0 /dev/kvm; chmod 600 /dev/kvm").exit,
-        Exit::Status(0)
-    );
-    let vm = Vm::start(&machine, "refused", &[CONFINED, "as", "1000"], &PROBE);
-    let (exit, output) = vm.end(SHORT).unwrap();
-    assert_eq!(exit, Exit::Status(2), "{output}");
-    assert!(output.contains("open /dev/kvm"), "{output}");
     mdev.remove().unwrap();
     machine.shutdown().unwrap();
 }
