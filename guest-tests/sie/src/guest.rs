@@ -209,7 +209,8 @@ impl Guest {
         insn::clear_by_asce(self.asce());
     }
 
-    fn asce(&self) -> u64 {
+    /// Designates the host's tables.
+    pub fn asce(&self) -> u64 {
         self.storage.segment_table.0.as_ptr() as u64 | 3
     }
 

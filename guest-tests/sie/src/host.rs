@@ -8,6 +8,8 @@ use crate::Test;
 use crate::guest::{Guest, PSW_MASK};
 use crate::insn;
 use crate::report::{Failure, expect};
+use crate::sd::{CPUSTAT_IO_INT, CPUSTAT_STOP_INT};
+use crate::second;
 
 /// The tests.
 pub const TESTS: &[Test] = &[
@@ -15,6 +17,7 @@ pub const TESTS: &[Test] = &[
     ("host_early_exception", early_exception),
     ("host_registers_at_exception", registers_at_exception),
     ("host_lowcore", lowcore),
+    ("host_restart", restart),
 ];
 
 /// A millisecond in TOD and CPU timer units.
@@ -47,4 +50,26 @@ fn lowcore(_: &mut Guest) -> Result<(), Failure> {
     let (calls, code) = insn::probe_lowcore();
     expect("code in the lowcore", calls, 0x01_02_02u64)?;
     expect("interruption code", code, 4u64)
+}
+
+/// A CPU is stopped in a disabled wait, which is where its work ends, and goes
+/// on at the restart PSW.
+fn restart(guest: &mut Guest) -> Result<(), Failure> {
+    for bit in [CPUSTAT_STOP_INT, CPUSTAT_IO_INT] {
+        let started = second::request(guest.sd_address(), 0, bit);
+        expect("SIGP restart", started, 0u8)?;
+        let begin = insn::tod();
+        while !second::has_requested(guest.sd_address(), bit) {
+            expect(
+                "not in time",
+                insn::tod() - begin > 2000 * MILLISECOND,
+                false,
+            )?;
+        }
+        // and now it is about to wait
+        let begin = insn::tod();
+        while insn::tod() - begin < 5 * MILLISECOND {}
+        expect("SIGP stop", second::stop(), true)?;
+    }
+    Ok(())
 }

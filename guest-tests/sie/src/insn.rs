@@ -361,6 +361,13 @@ pub fn request(sd: usize, bits: u32) {
     flags.fetch_or(bits, Ordering::AcqRel);
 }
 
+/// What `cpuflags` of a state description is, while another CPU may change it.
+pub fn requests(sd: usize) -> u32 {
+    // SAFETY: as in `request`.
+    let flags = unsafe { &*core::ptr::with_exposed_provenance::<AtomicU32>(sd) };
+    flags.load(Ordering::Acquire)
+}
+
 /// INVALIDATE PAGE TABLE ENTRY.
 pub fn invalidate_page(table: usize, address: u64) {
     // SAFETY: sets the invalid bit of an entry; callers pass a page table that

@@ -22,6 +22,7 @@ mod request;
 mod sd;
 mod second;
 mod storage;
+mod translation;
 mod validity;
 
 use guest::Guest;
@@ -39,6 +40,7 @@ extern "C" fn sie_host_main() -> ! {
         intercept::TESTS,
         program::TESTS,
         storage::TESTS,
+        translation::TESTS,
         frame::TESTS,
         request::TESTS,
         isolation::TESTS,

@@ -33,6 +33,10 @@ const HALT: u32 = 5;
 /// While the second CPU runs a guest.
 pub const RUNNING: usize = usize::MAX;
 static ENDED: AtomicUsize = AtomicUsize::new(RUNNING);
+/// What it translates the guest's storage by.
+static ASCE: AtomicUsize = AtomicUsize::new(0);
+/// Designates no tables: translates each address to itself.
+const REAL_SPACE: u64 = 0x20;
 
 /// What it does when racing: see [`race`].
 static TABLE: AtomicUsize = AtomicUsize::new(0);
@@ -52,6 +56,11 @@ pub fn request(sd: u64, delay: u32, bits: u32) -> u8 {
     BITS.store(bits, Ordering::Release);
     WORK.store(REQUEST, Ordering::Release);
     sigp(RESTART)
+}
+
+/// Whether it has, as [`request`] asked it to.
+pub fn has_requested(sd: u64, bits: u32) -> bool {
+    insn::requests(sd as usize) & bits != 0
 }
 
 /// Lets it make a stop request for each [`next_stop_request`], until it is
@@ -114,6 +123,12 @@ pub fn stop() -> bool {
 /// Lets it run the guest of a state description, which is lent to it until
 /// [`ended`] says otherwise or the CPU is stopped.
 pub fn run_guest(sd: u64) -> u8 {
+    run_guest_by(sd, REAL_SPACE)
+}
+
+/// The same, with the host's tables that `asce` designates.
+pub fn run_guest_by(sd: u64, asce: u64) -> u8 {
+    ASCE.store(asce as usize, Ordering::Release);
     ENDED.store(RUNNING, Ordering::Release);
     ADDRESS.store(sd as usize, Ordering::Release);
     WORK.store(GUEST, Ordering::Release);
@@ -156,7 +171,10 @@ extern "C" fn second_main() {
         RACE => run_race(address),
         STOP_REQUESTS => make_stop_requests(address),
         HALT => insn::stop_request_and_halt(address),
-        GUEST => ENDED.store(insn::run_at(address) as usize, Ordering::Release),
+        GUEST => {
+            insn::load_control_1(ASCE.load(Ordering::Acquire) as u64);
+            ENDED.store(insn::run_at(address) as usize, Ordering::Release);
+        }
         _ => {
             let end = insn::tod() + (u64::from(DELAY.load(Ordering::Acquire)) << 12);
             while insn::tod() < end {}

@@ -175,11 +175,15 @@ int s390_sie_translate(CPUS390XState *env, uint64_t gabs, int rw,
     const uint64_t gpage = gabs & TARGET_PAGE_MASK;
     const uint64_t gframe = gabs & FRAME_MASK;
     S390SIEState *sie = &env->sie;
+    /*
+     * Before entry is complete the caches may belong to another guest.  They are
+     * this CPU's own: a debugger does without, in whichever thread.
+     */
+    const bool cached = sie->active && qemu_cpu_is_self(env_cpu(env));
     bool frame = false;
     int r;
 
-    /* before entry is complete the caches may belong to another guest */
-    if (sie->active) {
+    if (cached) {
         const S390SIEStage2 *s2;
 
         s2_refresh(sie);
@@ -201,7 +205,7 @@ int s390_sie_translate(CPUS390XState *env, uint64_t gabs, int rw,
     if (r) {
         return r;
     }
-    if (sie->active) {
+    if (cached) {
         *(frame ? s2_frame(sie, gabs) : s2_page(sie, gabs)) = (S390SIEStage2) {
             .gabs = frame ? gframe : gpage,
             .habs = frame ? *habs & FRAME_MASK : *habs,
@@ -235,8 +239,8 @@ uint64_t s390_sie_pte_addr(CPUS390XState *env, uint64_t vaddr, int rw)
 }
 
 /*
- * The host has changed its translation tables, and the caller flushes all MMU
- * indices: of this CPU if @local, else of all CPUs.
+ * The host has changed its translation tables, and the caller flushes the MMU
+ * indices of guests: of this CPU if @local, else of all CPUs.
  */
 void s390_sie_host_dat_changed(CPUS390XState *env, bool local)
 {
@@ -312,6 +316,21 @@ uint16_t s390_sie_host_asce_cleared(CPUS390XState *env, uint64_t asce)
     }
     s2_flush(sie);
     return MMU_SIE_IDX_MAP;
+}
+
+/*
+ * A CPU reset clears the TLB, and the storage that translations were made of may
+ * be another by then, as it is when a snapshot is loaded.
+ */
+void s390_sie_reset_mmu(CPUS390XState *env)
+{
+    S390SIEState *sie = &env->sie;
+
+    if (sie->s2) {
+        s2_flush(sie);
+    }
+    memset(sie->s2_tables, 0, sizeof(sie->s2_tables));
+    memset(&sie->tlb_key, 0, sizeof(sie->tlb_key));
 }
 
 void s390_sie_save_tlb_key(CPUS390XState *env, S390SIETLBKey *key)

@@ -36,6 +36,7 @@
 #include "cpu.h"
 #include "s390x-internal.h"
 #include "exec/page-watch.h"
+#include "exec/ram_addr.h"
 #include "sie.h"
 
 /* As many stores without an entry end the watch of a page */
@@ -155,15 +156,19 @@ static void sd_store(PageWatch *watch, CPUState *cs, ram_addr_t start,
 
 static void begin_watch(CPUState *unused, run_on_cpu_data page)
 {
+    PageWatch *watch = page_watch_find(page.target_ptr);
     SIEWatch *w;
 
-    if (!page_watch_find(page.target_ptr)) {
+    if (watch) {
+        page_watch_remove(watch);
+    } else {
         w = g_new0(SIEWatch, 1);
         w->parent.page = page.target_ptr;
         w->parent.store = sd_store;
         w->stores_left = STORES_WITHOUT_ENTRY;
-        page_watch_add(&w->parent);
+        watch = &w->parent;
     }
+    page_watch_add(watch);
 }
 
 /*
@@ -181,7 +186,8 @@ bool s390_sie_announce(CPUS390XState *env)
         return true;
     }
     watch = page_watch_find(sd);
-    if (!watch) {
+    /* memory that was unplugged and plugged in again there is not protected */
+    if (!watch || cpu_physical_memory_get_dirty_flag(sd, DIRTY_MEMORY_CODE)) {
         async_safe_run_on_cpu(env_cpu(env), begin_watch,
                               RUN_ON_CPU_TARGET_PTR(sd & TARGET_PAGE_MASK));
         return false;

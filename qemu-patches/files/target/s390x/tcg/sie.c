@@ -77,6 +77,10 @@ static void read_controls(S390SIEState *sie)
     sie->mso = be64_to_cpu(sd->mso) & ~0xfffffULL;
     sie->msl = be64_to_cpu(sd->msl) | 0xfffffULL;
     sie->epoch = be64_to_cpu(sd->epoch);
+
+    if (!s390_has_feat(S390_FEAT_SIE_CEI)) {
+        sie->eca &= ~SIE_ECA_CEI;
+    }
 }
 
 /* Guest registers except the PSW, which may have an early exception */
@@ -261,6 +265,8 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr)
     s390_sie_timer_update(env);
     s390_sie_enter_mmu(env);
 
+    /* an event of the host's, whose SIE instruction is not done */
+    env->per_perc_atmid = 0;
     cs->exception_index = -1;
     mask = be64_to_cpu(sie->sd->gpsw_mask);
     if (((mask | sie->host.mask) & PSW_MASK_PER) || sie->force_per) {

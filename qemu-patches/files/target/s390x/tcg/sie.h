@@ -68,6 +68,7 @@ int s390_sie_translate(CPUS390XState *env, uint64_t gabs, int rw,
 uint64_t s390_sie_pte_addr(CPUS390XState *env, uint64_t vaddr, int rw);
 void s390_sie_enter_mmu(CPUS390XState *env);
 void s390_sie_save_tlb_key(CPUS390XState *env, S390SIETLBKey *key);
+void s390_sie_reset_mmu(CPUS390XState *env);
 void s390_sie_note_page_table(CPUS390XState *env, uint64_t pte_addr);
 void s390_sie_host_dat_changed(CPUS390XState *env, bool local);
 uint16_t s390_sie_asce_map(const CPUS390XState *env, uint64_t asce);
