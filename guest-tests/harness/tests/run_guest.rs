@@ -303,25 +303,27 @@ fn a_run_fails_when_it_should_and_says_what() {
     }
 }
 
-/// What a run says of a driver with this defect; it must fail.
+/// What a run of a scenario says, which must fail.
+fn fails(variables: &[(&str, &str)], file: &str) -> String {
+    let topology = project_root().join("guest-tests/topologies/three-by-two.toml");
+    let topology = topology.to_str().unwrap();
+    let args = ["--topology", topology, "--scenario", file];
+    let (output, _) = run_guest_with(variables, &args);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    text.into_owned()
+}
+
+/// What a run says of a driver with this defect.
 fn with_defect(defect: &str, variables: &[(&str, &str)], steps: &str) -> String {
     let module = format!("target/hostdrv/release-{defect}/vfio_ap.ko");
     let module = project_root().join(module);
     let folder = tempfile::tempdir().unwrap();
     let file = failing(folder.path(), "defect", true, steps);
-    let topology = project_root().join("guest-tests/topologies/three-by-two.toml");
-    let args = [
-        "--topology",
-        topology.to_str().unwrap(),
-        "--scenario",
-        &file,
-    ];
     let module = [("MODULE", module.to_str().unwrap())];
-    let (output, _) = run_guest_with(&[&module, variables].concat(), &args);
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    let text = fails(&[&module, variables].concat(), &file);
     assert!(text.contains("not ok 1 defect"), "{text}");
-    text.into_owned()
+    text
 }
 
 #[test]
@@ -370,16 +372,7 @@ fn a_linux_that_is_not_told_is_found_out() {
     let folder = tempfile::tempdir().unwrap();
     let steps = format!("{LINUX}within-ms = 40000");
     let file = failing(folder.path(), "untold", true, &steps);
-    let topology = project_root().join("guest-tests/topologies/three-by-two.toml");
-    let args = [
-        "--topology",
-        topology.to_str().unwrap(),
-        "--scenario",
-        &file,
-    ];
-    let (output, _) = run_guest(&args);
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(1), "{text}");
+    let text = fails(&[], &file);
     assert!(text.contains("not ok 5 assign adapter 07 to a"), "{text}");
     assert!(
         text.contains("guest-sees l: seen   adapters [05]\n"),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Several CPUs of a guest: online and off, SIGP, resets, a crash.
 
-use super::{LIMIT, LINUX, boot, init};
+use super::{LIMIT, LINUX, ORDERS, boot, init};
 use harness::Exit;
 use harness::vm::Vm;
 use std::time::Duration;
@@ -50,15 +50,7 @@ fn eight_cpus_come_and_go() {
 #[test]
 fn orders_and_resets_do_to_cpus_what_they_should() {
     let machine = boot("vmm-orders", false);
-    let options = [
-        "--kernel",
-        "/mnt/host/cpus",
-        "--memory",
-        "64M",
-        "--cpus",
-        "2",
-    ];
-    let vm = Vm::start(&machine, "orders", &[], &options);
+    let vm = Vm::start(&machine, "orders", &[], &ORDERS);
     let (exit, output) = vm.end(LIMIT).unwrap();
     assert_eq!(exit, Exit::Status(0), "{output}");
     assert!(!output.contains("not ok"), "{output}");

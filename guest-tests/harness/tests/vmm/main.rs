@@ -20,6 +20,15 @@ const SHORT: Duration = Duration::from_secs(60);
 const TOPOLOGY: &str = "twelve-by-sixteen";
 const UUID: &str = "5fb1ad1a-0000-4000-8000-000000000008";
 const PROBE: [&str; 4] = ["--kernel", "/mnt/host/probe", "--memory", "64M"];
+/// A guest that tests its CPUs, and needs no device.
+const ORDERS: [&str; 6] = [
+    "--kernel",
+    "/mnt/host/cpus",
+    "--memory",
+    "64M",
+    "--cpus",
+    "2",
+];
 const LINUX: [&str; 6] = [
     "--kernel",
     "/mnt/host/guest-kernel",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a running apvmm may do, and who may run it.
 
-use super::{LIMIT, PROBE, SHORT, TOPOLOGY, boot, boot_with, mdev};
+use super::{LIMIT, ORDERS, PROBE, SHORT, TOPOLOGY, boot, boot_with, mdev};
 use harness::mdev::Resource;
 use harness::vm::Vm;
 use harness::{Config, Driver, Exit, Machine, Output};
@@ -113,22 +113,14 @@ fn the_sandbox_leaves_what_a_machine_needs() {
 /// A sandbox that is wanted and cannot be had is an error.
 #[test]
 fn a_kernel_without_landlock_is_refused() {
-    const CPUS: [&str; 6] = [
-        "--kernel",
-        "/mnt/host/cpus",
-        "--memory",
-        "64M",
-        "--cpus",
-        "2",
-    ];
     let mut config = Config::new("vmm-no-landlock");
     config.append = "lsm=capability".into();
     let machine = Machine::boot(&config).unwrap();
-    let vm = Vm::start(&machine, "confined", &[], &CPUS);
+    let vm = Vm::start(&machine, "confined", &[], &ORDERS);
     let (exit, output) = vm.end(SHORT).unwrap();
     assert_eq!(exit, Exit::Status(2), "{output}");
     assert!(output.contains("this kernel has no Landlock"), "{output}");
-    let off = [&CPUS[..], &["--sandbox", "off"]].concat();
+    let off = [&ORDERS[..], &["--sandbox", "off"]].concat();
     let vm = Vm::start(&machine, "unconfined", &[], &off);
     let (exit, output) = vm.end(SHORT).unwrap();
     assert_eq!(exit, Exit::Status(0), "{output}");
