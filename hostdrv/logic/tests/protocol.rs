@@ -1,311 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The protocol among threads: writes to attributes, a guest that closes, a bus
-//! that takes a queue, and resets that end, all at once, on one queue.
+//! that takes a queue, and a reset that is refused, lasts, and ends, all at once, on
+//! one queue.
 //!
 //! With `--cfg loom` every interleaving is tried (up to the bound on
 //! preemptions that the environment sets); without, threads race for real, a
 //! number of times. What this cannot see: the kernel's own locks around the
 //! driver's, which is lockdep's task.
 
-use ap_arch::{Apid, Apqi, Apqn, Matrix, ResponseCode};
-use sync::{Arc, Condvar, Mutex, model, spawn};
-use vfio_ap_logic::order::{self, Before, Free, Held};
-use vfio_ap_logic::protocol::{self, Driver};
-use vfio_ap_logic::{
-    Apcb, Attach, Condition, Edit, Effects, Epoch, Errno, Event, Host, Limits, Mdev, MdevId,
-    Memory, Model, NoRoom, Outcome, Ownership, Queue, QueueEffect, Table,
-};
+#[path = "protocol/machine.rs"]
+mod machine;
 
-#[cfg(loom)]
-mod sync {
-    pub use loom::model;
-    pub use loom::sync::{Arc, Condvar, Mutex};
-    pub use loom::thread::spawn;
-}
-
-#[cfg(not(loom))]
-mod sync {
-    pub use std::sync::{Arc, Condvar, Mutex};
-    pub use std::thread::spawn;
-
-    pub fn model(f: impl Fn()) {
-        for _ in 0..200 {
-            f();
-        }
-    }
-}
-
-struct Rows<T>(Vec<T>);
-
-impl<T> Table<T> for Rows<T> {
-    fn as_slice(&self) -> &[T] {
-        &self.0
-    }
-
-    fn as_mut_slice(&mut self) -> &mut [T] {
-        &mut self.0
-    }
-
-    fn insert(&mut self, at: usize, record: T) -> Result<(), NoRoom> {
-        self.0.insert(at, record);
-        Ok(())
-    }
-
-    fn remove(&mut self, at: usize) {
-        self.0.remove(at);
-    }
-}
-
-struct Heap;
-
-impl Memory for Heap {
-    type Mdevs = Rows<Mdev>;
-    type Queues = Rows<Queue>;
-}
-
-/// Every call comes in with no lock.
-fn free() -> Free<'static> {
-    Free::on_entry()
-}
-
-/// The one queue of this machine.
-const X: Apqn = Apqn::new(Apid::new(5), Apqi::new(4));
-
-fn x() -> Matrix {
-    Matrix {
-        apm: [X.apid].into_iter().collect(),
-        aqm: [X.apqi].into_iter().collect(),
-        ..Matrix::EMPTY
-    }
-}
-
-/// What the driver guards with the model's lock.
-struct Locked {
-    model: Model<Heap>,
-    wanted_reset: Option<Epoch>,
-    stop: bool,
-}
-
-/// What the hardware sees.
-#[derive(Default)]
-struct Hardware {
-    apcbs: Vec<Matrix>,
-    /// What those who watch each `guest_matrix` were told of.
-    told: Vec<Matrix>,
-    used: bool,
-    /// Resets fail.
-    broken: bool,
-}
-
-struct Machine {
-    locked: Mutex<Locked>,
-    /// A reset is to be done.
-    work: Condvar,
-    /// What a caller may wait for has come true.
-    progress: Condvar,
-    plugs: Vec<Mutex<usize>>,
-    mdevs: Vec<MdevId>,
-    hardware: Mutex<Hardware>,
-}
-
-type User = Box<dyn FnOnce(&Machine) + Send>;
-
-impl Machine {
-    /// Two mdevs with a guest each; the first has the queue.
-    fn new() -> Arc<Self> {
-        let mut model = Model::new(Host::new(x()), Rows(Vec::new()), Rows(Vec::new()));
-        let limits = Limits::of(&ap_arch::Qci::default());
-        let mdevs: Vec<_> = (0..2).map(|_| model.create(limits).unwrap()).collect();
-        let machine = Arc::new(Self {
-            locked: Mutex::new(Locked {
-                model,
-                wanted_reset: None,
-                stop: false,
-            }),
-            work: Condvar::new(),
-            progress: Condvar::new(),
-            plugs: (0..mdevs.len()).map(Mutex::new).collect(),
-            hardware: Mutex::new(Hardware {
-                apcbs: mdevs.iter().map(|_| Matrix::EMPTY).collect(),
-                told: mdevs.iter().map(|_| Matrix::EMPTY).collect(),
-                used: true,
-                broken: false,
-            }),
-            mdevs,
-        });
-        for &mdev in &machine.mdevs {
-            protocol::handle(&*machine, &mut free(), Event::Attach(mdev)).unwrap();
-        }
-        let assign = Event::Edit(machine.mdevs[0], Edit::Replace(x()), Ownership::Available);
-        protocol::handle(&*machine, &mut free(), assign).unwrap();
-        protocol::handle(&*machine, &mut free(), Event::Bind(X)).unwrap();
-        machine.reset_once();
-        assert_eq!(machine.apcb(0), x());
-        machine
-    }
-
-    fn index(&self, mdev: MdevId) -> usize {
-        self.mdevs.iter().position(|&id| id == mdev).unwrap()
-    }
-
-    /// Does the reset that is wanted, as a worker does.
-    fn reset_once(&self) {
-        let epoch = self.locked.lock().unwrap().wanted_reset.take();
-        let Some(epoch) = epoch else { return };
-        let outcome = {
-            let mut hardware = self.hardware.lock().unwrap();
-            if hardware.broken {
-                Outcome::Failed(ResponseCode::NOT_AVAILABLE)
-            } else {
-                if !hardware.apcbs.iter().any(|apcb| apcb.contains(X)) {
-                    hardware.used = false;
-                }
-                Outcome::Completed
-            }
-        };
-        // the queue may be gone
-        let _ = protocol::handle(self, &mut free(), Event::ResetDone(X, epoch, outcome));
-    }
-
-    fn worker(&self) {
-        loop {
-            let mut locked = self.locked.lock().unwrap();
-            while locked.wanted_reset.is_none() && !locked.stop {
-                locked = self.work.wait(locked).unwrap();
-            }
-            if locked.wanted_reset.is_none() {
-                return;
-            }
-            drop(locked);
-            self.reset_once();
-        }
-    }
-
-    /// Runs both users and a reset worker at once.
-    fn run(machine: &Arc<Self>, first: User, second: User) {
-        let (a, b) = (machine.clone(), machine.clone());
-        let worker = spawn(move || a.worker());
-        let second = spawn(move || second(&b));
-        first(machine);
-        second.join().unwrap();
-        machine.locked.lock().unwrap().stop = true;
-        machine.work.notify_all();
-        worker.join().unwrap();
-        // everybody has what they should have, and was told
-        let locked = machine.locked.lock().unwrap();
-        for (index, &id) in machine.mdevs.iter().enumerate() {
-            let mdev = locked.model.mdev(id).unwrap();
-            assert_eq!(machine.apcb(index), locked.model.wanted(mdev));
-            let told = machine.hardware.lock().unwrap().told[index];
-            assert_eq!(told, locked.model.guest_matrix(mdev));
-        }
-    }
-
-    fn apcb(&self, index: usize) -> Matrix {
-        self.hardware.lock().unwrap().apcbs[index]
-    }
-
-    fn is_used(&self) -> bool {
-        self.hardware.lock().unwrap().used
-    }
-
-    fn attach(&self, index: usize) -> Attach {
-        let locked = self.locked.lock().unwrap();
-        locked.model.mdev(self.mdevs[index]).unwrap().attach()
-    }
-
-    fn assign(&self, index: usize, matrix: Matrix) -> Result<(), Errno> {
-        let edit = Edit::Replace(matrix);
-        protocol::edit(
-            self,
-            &mut free(),
-            self.mdevs[index],
-            edit,
-            Ownership::Available,
-        )
-    }
-}
-
-impl Driver for Machine {
-    /// Which of the guests.
-    type Guest = usize;
-
-    type Memory = Heap;
-
-    fn step<H: Before<order::Model>>(
-        &self,
-        _held: &mut Held<'_, H>,
-        event: Event,
-    ) -> Result<Effects, Errno> {
-        let mut locked = self.locked.lock().unwrap();
-        let Locked {
-            model,
-            wanted_reset,
-            ..
-        } = &mut *locked;
-        model.step(event, &mut |effect| match effect {
-            QueueEffect::StartReset(_, epoch) => {
-                *wanted_reset = Some(epoch);
-                self.work.notify_all();
-            }
-            QueueEffect::Settled(_) => self.progress.notify_all(),
-            QueueEffect::RetryLater(_) => {}
-        })
-    }
-
-    fn look<H: Before<order::Model>, T>(
-        &self,
-        _held: &mut Held<'_, H>,
-        look: impl FnOnce(&Model<Heap>) -> T,
-    ) -> T {
-        look(&self.locked.lock().unwrap().model)
-    }
-
-    fn with_plug(
-        &self,
-        free: &mut Free<'_>,
-        mdev: MdevId,
-        f: impl FnOnce(&mut Held<'_, order::Plug>, &mut usize),
-    ) {
-        let index = self.index(mdev);
-        f(&mut free.lend(), &mut self.plugs[index].lock().unwrap());
-    }
-
-    fn set_apcb(&self, _held: &mut Held<'_, order::Plug>, guest: &mut usize, apcb: &Apcb) {
-        let mut hardware = self.hardware.lock().unwrap();
-        let index = *guest;
-        let had = hardware.apcbs[index].contains(X);
-        hardware.apcbs[index] = apcb.matrix();
-        if apcb.matrix().contains(X) {
-            assert!(had || !hardware.used, "queue enters a guest unclean");
-            hardware.used = true;
-        }
-        let holders = hardware.apcbs.iter().filter(|apcb| apcb.contains(X));
-        assert!(holders.count() <= 1, "queue in two guests");
-    }
-
-    fn changed(&self, guest: &mut usize) {
-        let mut hardware = self.hardware.lock().unwrap();
-        hardware.told[*guest] = hardware.apcbs[*guest];
-    }
-
-    fn shown(&self, _held: &mut Held<'_, order::Plug>, guest: &mut usize, matrix: Matrix) {
-        self.hardware.lock().unwrap().told[*guest] = matrix;
-    }
-
-    fn wait_and_look<T>(
-        &self,
-        _free: &mut Free<'_>,
-        condition: Condition,
-        look: impl FnOnce(&Model<Heap>) -> T,
-    ) -> T {
-        let mut locked = self.locked.lock().unwrap();
-        while !locked.model.holds(condition) {
-            locked = self.progress.wait(locked).unwrap();
-        }
-        look(&locked.model)
-    }
-}
+use ap_arch::{Apid, Apqi, Apqn, Matrix};
+use machine::{Machine, User, X, free, model, x};
+use vfio_ap_logic::protocol;
+use vfio_ap_logic::{Attach, Condition, Edit, Errno, Event, Outcome, Ownership, QueueEffect};
 
 #[test]
 fn reset_completion_against_unassign_against_close() {
@@ -318,10 +27,10 @@ fn reset_completion_against_unassign_against_close() {
             assert!(!machine.is_used());
         });
         let close: User = Box::new(|machine| {
-            protocol::close(machine, &mut free(), machine.mdevs[0]).unwrap();
+            machine.close(0);
             assert!(!machine.is_used());
         });
-        Machine::run(&machine, unassign, close);
+        Machine::run(&machine, vec![unassign, close]);
         assert_eq!(machine.attach(0), Attach::Detached);
     });
 }
@@ -335,10 +44,10 @@ fn reset_completion_against_handover_against_unbind() {
             machine.assign(1, x()).unwrap();
         });
         let unbind: User = Box::new(|machine| {
-            protocol::unbind(machine, &mut free(), X).unwrap();
+            machine.unbind();
             assert!(!machine.is_used(), "queue given to the host unclean");
         });
-        Machine::run(&machine, handover, unbind);
+        Machine::run(&machine, vec![handover, unbind]);
         assert!(!machine.apcb(1).contains(X));
     });
 }
@@ -348,14 +57,14 @@ fn reset_completion_against_close_against_unbind() {
     model(|| {
         let machine = Machine::new();
         let close: User = Box::new(|machine| {
-            protocol::close(machine, &mut free(), machine.mdevs[0]).unwrap();
+            machine.close(0);
             assert!(!machine.is_used());
         });
         let unbind: User = Box::new(|machine| {
-            protocol::unbind(machine, &mut free(), X).unwrap();
+            machine.unbind();
             assert!(!machine.is_used(), "queue given to the host unclean");
         });
-        Machine::run(&machine, close, unbind);
+        Machine::run(&machine, vec![close, unbind]);
         assert_eq!(machine.attach(0), Attach::Detached);
     });
 }
@@ -366,7 +75,7 @@ fn reset_completion_against_close_against_another_mdev() {
         let machine = Machine::new();
         let reopen: User = Box::new(|machine| {
             let id = machine.mdevs[0];
-            protocol::close(machine, &mut free(), id).unwrap();
+            machine.close(0);
             machine.assign(0, Matrix::EMPTY).unwrap();
             protocol::handle(machine, &mut free(), Event::Attach(id)).unwrap();
         });
@@ -374,7 +83,7 @@ fn reset_completion_against_close_against_another_mdev() {
             // refused as long as the other has it
             let _ = machine.assign(1, x());
         });
-        Machine::run(&machine, reopen, take);
+        Machine::run(&machine, vec![reopen, take]);
     });
 }
 
@@ -386,19 +95,14 @@ fn reset_completion_against_unassign_against_the_host() {
             machine.assign(0, Matrix::EMPTY).unwrap();
         });
         let ask: User = Box::new(|machine| {
-            let in_use = machine
-                .locked
-                .lock()
-                .unwrap()
-                .model
-                .in_use(x().apm, x().aqm);
+            let in_use = machine.lock().model.in_use(x().apm, x().aqm);
             // nobody gets it any more, so what was seen first is seen no less now
             assert!(
                 in_use.is_err() || !machine.is_used(),
                 "queue given to the host unclean"
             );
         });
-        Machine::run(&machine, unassign, ask);
+        Machine::run(&machine, vec![unassign, ask]);
     });
 }
 
@@ -411,10 +115,10 @@ fn guest_reset_against_unbind() {
             protocol::reset(machine, &mut free(), id).unwrap();
         });
         let unbind: User = Box::new(|machine| {
-            protocol::unbind(machine, &mut free(), X).unwrap();
+            machine.unbind();
             assert!(!machine.is_used(), "queue given to the host unclean");
         });
-        Machine::run(&machine, reset, unbind);
+        Machine::run(&machine, vec![reset, unbind]);
     });
 }
 
@@ -422,14 +126,121 @@ fn guest_reset_against_unbind() {
 fn guest_reset_that_fails_against_another() {
     model(|| {
         let machine = Machine::new();
-        machine.hardware.lock().unwrap().broken = true;
+        machine.hardware().broken = true;
         let reset = || -> User {
             Box::new(|machine| {
                 let verdict = protocol::reset(machine, &mut free(), machine.mdevs[0]);
                 assert_eq!(verdict, Err(Errno::Eio));
             })
         };
-        Machine::run(&machine, reset(), reset());
+        Machine::run(&machine, vec![reset(), reset()]);
+    });
+}
+
+/// All that may be under way at once; the mdev goes as its guest has.
+#[test]
+fn reset_completion_against_unassign_against_close_against_remove() {
+    model(|| {
+        let machine = Machine::new();
+        let unassign: User = Box::new(|machine| {
+            // refused when the mdev is gone
+            let _ = machine.assign(0, Matrix::EMPTY);
+        });
+        let close: User = Box::new(|machine| {
+            machine.close(0);
+            assert!(!machine.is_used());
+            let remove = Event::Remove(machine.mdevs[0]);
+            protocol::handle(machine, &mut free(), remove).unwrap();
+        });
+        let unbind: User = Box::new(|machine| {
+            machine.unbind();
+            assert!(!machine.is_used(), "queue given to the host unclean");
+        });
+        Machine::run(&machine, vec![unassign, close, unbind]);
+    });
+}
+
+/// What a guest left is not given to the host; the queue comes back, and joins the
+/// next guest when it was reset.
+fn take_and_give_back(machine: &Machine) {
+    machine.unbind();
+    let in_use = machine.lock().model.in_use(x().apm, x().aqm);
+    assert!(
+        in_use.is_err() || !machine.is_used(),
+        "queue given to the host unclean"
+    );
+    machine.bind();
+}
+
+/// The bus does not wait for the reset.
+fn gives_up_on_unbind(condition: Condition) -> bool {
+    matches!(condition, Condition::Idle(_))
+}
+
+/// Nor do writers for queues, who are killed.
+fn gives_up(condition: Condition) -> bool {
+    !matches!(condition, Condition::Reset(_))
+}
+
+#[test]
+fn a_bus_that_gives_up_against_handover() {
+    model(|| {
+        let machine = Machine::with_waiters(gives_up_on_unbind);
+        let handover: User = Box::new(|machine| {
+            machine.assign(0, Matrix::EMPTY).unwrap();
+            machine.assign(1, x()).unwrap();
+        });
+        Machine::run(&machine, vec![handover, Box::new(take_and_give_back)]);
+        // it is bound again, and clean at last
+        assert!(machine.apcb(1).contains(X));
+    });
+}
+
+#[test]
+fn all_who_give_up_against_handover() {
+    model(|| {
+        let machine = Machine::with_waiters(gives_up);
+        let unassign: User = Box::new(|machine| machine.assign(0, Matrix::EMPTY).unwrap());
+        let take: User = Box::new(|machine| {
+            // refused as long as the other has it
+            let _ = machine.assign(1, x());
+        });
+        Machine::run(&machine, vec![unassign, take, Box::new(take_and_give_back)]);
+    });
+}
+
+#[test]
+fn a_bus_that_gives_up_against_close() {
+    model(|| {
+        let machine = Machine::with_waiters(gives_up_on_unbind);
+        let close: User = Box::new(|machine| {
+            machine.close(0);
+            machine.assign(0, Matrix::EMPTY).unwrap();
+            machine.assign(1, x()).unwrap();
+        });
+        Machine::run(&machine, vec![close, Box::new(take_and_give_back)]);
+        assert_eq!(machine.attach(0), Attach::Detached);
+        assert!(machine.apcb(1).contains(X));
+    });
+}
+
+/// No reset is ever done, so nobody has the queue again.
+#[test]
+fn a_bus_that_gives_up_on_a_broken_queue() {
+    model(|| {
+        let machine = Machine::with_waiters(gives_up_on_unbind);
+        machine.hardware().broken = true;
+        let handover: User = Box::new(|machine| {
+            machine.assign(0, Matrix::EMPTY).unwrap();
+            machine.assign(1, x()).unwrap();
+        });
+        Machine::run(&machine, vec![handover, Box::new(take_and_give_back)]);
+        assert!(!machine.apcb(1).contains(X));
+        let in_use = machine.lock().model.in_use(x().apm, x().aqm);
+        assert_eq!(in_use, Err(Errno::Eaddrinuse));
+        machine.assign(1, Matrix::EMPTY).unwrap();
+        let in_use = machine.lock().model.in_use(x().apm, x().aqm);
+        assert_eq!(in_use, Err(Errno::Eaddrinuse));
     });
 }
 
@@ -453,7 +264,7 @@ fn what_the_host_loses_goes_before_what_comes_back_is_reset() {
             true
         });
         assert_eq!(cleared, [y]);
-        let locked = machine.locked.lock().unwrap();
+        let locked = machine.lock();
         assert_eq!(locked.model.host().current(), only(y));
         assert!(locked.model.queue(y).is_err());
     });
@@ -462,7 +273,7 @@ fn what_the_host_loses_goes_before_what_comes_back_is_reset() {
 /// Has the second guest leave something in a queue that the host then loses, but
 /// for which it has what it had before.
 fn lose(machine: &Machine, apqn: Apqn, only: Matrix) {
-    let mut locked = machine.locked.lock().unwrap();
+    let mut locked = machine.lock();
     let mut step = |event| {
         let mut begun = None;
         let effects = locked.model.step(event, &mut |effect| {
