@@ -155,7 +155,8 @@ void HELPER(sie_check)(CPUS390XState *env, uint64_t insn, uint32_t kind,
 /*
  * MVPG: a page that is not there for the host gives partial-execution
  * interception with the host's absolute addresses of both page-table entries;
- * any other host access exception on an operand is like everywhere else.
+ * any other host access exception is like everywhere else, also one on a table
+ * of the guest's: the host would look for the cause among the operands.
  */
 void s390_sie_mvpg_fault(CPUS390XState *env, int excp, uint64_t dst,
                          uint64_t src, uintptr_t ra)
@@ -163,12 +164,14 @@ void s390_sie_mvpg_fault(CPUS390XState *env, int excp, uint64_t dst,
     S390SIEDescr *sd = env->sie.sd;
     uint64_t dst_pte, src_pte;
 
-    if (excp == PGM_PROTECTION) {
+    if (excp == PGM_PROTECTION ||
+        !s390_sie_pte_addr(env, src, MMU_DATA_LOAD, &src_pte) ||
+        !s390_sie_pte_addr(env, dst, MMU_DATA_STORE, &dst_pte)) {
         s390_sie_host_fault(env, excp, env->tlb_fill_tec, ra);
     }
     cpu_restore_state(env_cpu(env), ra);
-    dst_pte = cpu_to_be64(s390_sie_pte_addr(env, dst, MMU_DATA_STORE));
-    src_pte = cpu_to_be64(s390_sie_pte_addr(env, src, MMU_DATA_LOAD));
+    dst_pte = cpu_to_be64(dst_pte);
+    src_pte = cpu_to_be64(src_pte);
     memcpy((uint8_t *)sd + SIE_SD_MVPG_DST, &dst_pte, sizeof(dst_pte));
     memcpy((uint8_t *)sd + SIE_SD_MVPG_SRC, &src_pte, sizeof(src_pte));
     intercept_insn(env, SIE_ICPT_PARTEXEC, env->sie.mvpg_insn);

@@ -218,24 +218,28 @@ int s390_sie_translate(CPUS390XState *env, uint64_t gabs, int rw,
 }
 
 /*
- * Absolute address of the host's page-table entry for a logical address of
- * the guest; 0 if translation does not get that far.
+ * Set @pte_addr to the absolute address of the host's page-table entry for a
+ * logical address of the guest; to 0 if translation does not get that far.
+ * Return false if the host does not map a table of the guest's on the way.
  */
-uint64_t s390_sie_pte_addr(CPUS390XState *env, uint64_t vaddr, int rw)
+bool s390_sie_pte_addr(CPUS390XState *env, uint64_t vaddr, int rw,
+                       uint64_t *pte_addr)
 {
     const uint64_t asc = env->psw.mask & PSW_MASK_ASC;
-    uint64_t pte_addr = 0, habs, tec;
     target_ulong raddr = vaddr;
     bool frame = false;
-    int prot;
+    uint64_t habs, tec;
+    int prot, r = 0;
 
-    if ((env->psw.mask & PSW_MASK_DAT) &&
-        mmu_translate(env, vaddr, MMU_S390_LRA, asc, &raddr, &prot, &tec)) {
-        return 0;
+    *pte_addr = 0;
+    if (env->psw.mask & PSW_MASK_DAT) {
+        r = mmu_translate(env, vaddr, MMU_S390_LRA, asc, &raddr, &prot, &tec);
     }
-    translate_page(env, mmu_real2abs(env, raddr) & TARGET_PAGE_MASK, rw,
-                   &habs, &prot, &tec, &pte_addr, &frame);
-    return pte_addr;
+    if (!r) {
+        translate_page(env, mmu_real2abs(env, raddr) & TARGET_PAGE_MASK, rw,
+                       &habs, &prot, &tec, pte_addr, &frame);
+    }
+    return !(r & SIE_HOST_FAULT);
 }
 
 /*

@@ -65,7 +65,8 @@ void s390_sie_ipte_unlock(CPUS390XState *env);
 /* sie-mmu.c: second translation stage */
 int s390_sie_translate(CPUS390XState *env, uint64_t gabs, int rw,
                        uint64_t *habs, int *prot, uint64_t *tec);
-uint64_t s390_sie_pte_addr(CPUS390XState *env, uint64_t vaddr, int rw);
+bool s390_sie_pte_addr(CPUS390XState *env, uint64_t vaddr, int rw,
+                       uint64_t *pte_addr);
 void s390_sie_enter_mmu(CPUS390XState *env);
 void s390_sie_save_tlb_key(CPUS390XState *env, S390SIETLBKey *key);
 void s390_sie_reset_mmu(CPUS390XState *env);
