@@ -31,6 +31,8 @@ pub const PSW_EXT: u64 = 0x0100_0000_0000_0000;
 pub const PSW_IO: u64 = 0x0200_0000_0000_0000;
 /// PSW mask: wait state.
 pub const PSW_WAIT: u64 = 0x0002_0000_0000_0000;
+/// PSW mask: dynamic address translation.
+pub const PSW_DAT: u64 = 0x0400_0000_0000_0000;
 /// PSW mask: program-event recording.
 pub const PSW_PER: u64 = 0x4000_0000_0000_0000;
 
@@ -39,7 +41,8 @@ pub const DIAG: [u16; 2] = [0x8300, 0x0044];
 
 const LC_PGM_CODE: usize = 0x8e;
 const LC_PGM_OLD: usize = 0x150;
-const LC_PGM_NEW: usize = 0x1d0;
+/// Where the guest's program-new PSW is.
+pub const LC_PGM_NEW: usize = 0x1d0;
 
 /// The guest.
 pub struct Guest {
@@ -179,6 +182,21 @@ impl Guest {
         )
     }
 
+    /// Runs into a program interruption of the host's, at the guest's instruction.
+    /// Returns the page that it is for, as a host address.
+    pub fn run_to_host_fault(&mut self, code: u64, at: u64) -> Result<u64, Failure> {
+        let ended = self.run();
+        expect("host's interruption code", ended, code)?;
+        expect("icptcode", self.sd().icptcode, 0u8)?;
+        expect("guest's PSW at the instruction", self.sd().psw_addr, at)?;
+        Ok(insn::teid() & !0xfff)
+    }
+
+    /// Condition code of the guest.
+    pub fn condition(&mut self) -> u64 {
+        self.sd().psw_mask >> 44 & 3
+    }
+
     /// Address in the guest's program-old PSW.
     pub fn program_old(&self) -> u64 {
         self.get_u64(LC_PGM_OLD + 8)
@@ -197,6 +215,26 @@ impl Guest {
         self.storage.segment_table.0[(origin >> 20) as usize] = table;
         insn::load_control_1(self.asce());
         insn::purge_tlb();
+    }
+
+    /// Lets the guest translate by tables of its own: see [`Guest::space`].
+    pub fn use_guest_tables(&mut self, page: u64) {
+        self.sd().gcr[1] = self.space(0, page);
+        self.sd().psw_mask |= PSW_DAT;
+    }
+
+    /// Makes the guest tables for an address space, one of a few. Virtual is real,
+    /// but for page 5, which is `page`. For the first one, the segment table is at
+    /// 0x50000 and the page table at 0x60000; each other has them a page behind.
+    /// Returns the address-space-control element.
+    pub fn space(&mut self, number: usize, page: u64) -> u64 {
+        let [segments, pages] = [0x50000, 0x60000].map(|at| at + 0x1000 * number);
+        self.put_u64(segments, pages as u64);
+        for i in 0..256 {
+            self.put_u64(pages + 8 * i, (i as u64) << 12);
+        }
+        self.put_u64(pages + 8 * 5, page);
+        segments as u64
     }
 
     /// Changes an entry of the host's page table; tells nobody.

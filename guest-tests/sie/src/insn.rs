@@ -4,7 +4,7 @@
 
 use crate::sd::{CPUSTAT_STOP_INT, CPUSTAT_ZARCH, StateDescription};
 use core::arch::{asm, global_asm};
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 global_asm!(
     include_str!("../../bare-metal/entry.S"),
@@ -259,6 +259,14 @@ pub fn set_clock_comparator(value: u64) {
     unsafe { asm!("sckc 0({0})", in(reg_addr) &raw const value, options(nostack)) }
 }
 
+/// The clock comparator.
+pub fn clock_comparator() -> u64 {
+    let mut value = 0u64;
+    // SAFETY: stores 8 bytes, into `value`.
+    unsafe { asm!("stckc 0({0})", in(reg_addr) &raw mut value, options(nostack)) }
+    value
+}
+
 /// SERVICE CALL. Returns the condition code.
 pub fn servc(command: u32, sccb: &mut [u8; 4096]) -> u8 {
     let cc: u64;
@@ -368,6 +376,13 @@ pub fn requests(sd: usize) -> u32 {
     flags.load(Ordering::Acquire)
 }
 
+/// A doubleword that a guest or another CPU may change meanwhile.
+pub fn doubleword(at: usize) -> &'static AtomicU64 {
+    // SAFETY: callers pass the address of an aligned doubleword of Storage, which is
+    // static and which the first CPU has given to sie_run.
+    unsafe { &*core::ptr::with_exposed_provenance(at) }
+}
+
 /// INVALIDATE PAGE TABLE ENTRY.
 pub fn invalidate_page(table: usize, address: u64) {
     // SAFETY: sets the invalid bit of an entry; callers pass a page table that
@@ -415,7 +430,6 @@ impl HostState {
     pub fn now() -> Self {
         let mut control = [0u64; 16];
         let mut prefix = 0u32;
-        let mut clock_comparator = 0u64;
         let (high, low): (u64, u64);
         // SAFETY: stores 128 bytes, into `control`.
         unsafe {
@@ -423,8 +437,6 @@ impl HostState {
         }
         // SAFETY: stores 4 bytes, into `prefix`.
         unsafe { asm!("stpx 0({0})", in(reg_addr) &raw mut prefix, options(nostack)) }
-        // SAFETY: stores 8 bytes, into `clock_comparator`.
-        unsafe { asm!("stckc 0({0})", in(reg_addr) &raw mut clock_comparator, options(nostack)) }
         // SAFETY: changes the two registers only.
         unsafe { asm!("epsw {0},{1}", out(reg) high, out(reg) low, options(nostack)) }
         // without the condition code
@@ -432,7 +444,7 @@ impl HostState {
         Self {
             control,
             prefix,
-            clock_comparator,
+            clock_comparator: clock_comparator(),
             psw_mask,
         }
     }

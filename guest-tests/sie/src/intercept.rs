@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Which instructions are intercepted, and what the host is told.
+//! Which instructions are intercepted, and what the host is told. What control
+//! registers and interception controls decide is in `controls.rs`.
 
 use crate::Test;
 use crate::guest::{CODE, DATA, Guest, PSW_MASK, PSW_PER};
@@ -10,8 +11,6 @@ use crate::sd::{CPUSTAT_P, CPUSTAT_ZARCH};
 pub const TESTS: &[Test] = &[
     ("registers", registers),
     ("always", always),
-    ("by_ictl", by_ictl),
-    ("by_lctl", by_lctl),
     ("by_svcc", by_svcc),
     ("execute", execute),
     ("stfle", stfle),
@@ -37,7 +36,7 @@ fn registers(guest: &mut Guest) -> Result<(), Failure> {
 }
 
 /// Runs one instruction that must be intercepted with its text.
-fn intercepted(guest: &mut Guest, insn: &[u16]) -> Result<(), Failure> {
+pub fn intercepted(guest: &mut Guest, insn: &[u16]) -> Result<(), Failure> {
     guest.sd().psw_addr = CODE;
     guest.program(insn);
     guest.run_to(4)?;
@@ -67,48 +66,6 @@ fn always(guest: &mut Guest) -> Result<(), Failure> {
         intercepted(guest, &[opcode, 0x0024])?;
     }
     intercepted(guest, &[0xe501, 0x0008, 0x0000])
-}
-
-fn by_ictl(guest: &mut Guest) -> Result<(), Failure> {
-    const TABLE: &[(u32, &[u16])] = &[
-        (0x0020_0000, &[0xb20d, 0x0000]),         // PTLB
-        (0x0010_0000, &[0x8000, 0x0500]),         // SSM
-        (0x0002_0000, &[0xac00, 0x0500]),         // STNSM
-        (0x0001_0000, &[0xad00, 0x0500]),         // STOSM
-        (0x0004_0000, &[0xb600, 0x0500]),         // STCTL
-        (0x0004_0000, &[0xeb00, 0x0500, 0x0025]), // STCTG
-        (0x0000_8000, &[0xb205, 0x0500]),         // STCK
-        (0x0000_8000, &[0xb27c, 0x0500]),         // STCKF
-        (0x0000_8000, &[0xb278, 0x0500]),         // STCKE
-        (0x0000_0020, &[0xb207, 0x0500]),         // STCKC
-        (0x0000_0040, &[0xb209, 0x0500]),         // STPT
-    ];
-    for &(mask, insn) in TABLE {
-        guest.sd().ictl = !mask & 0x0fff_ffff;
-        guest.sd().psw_addr = CODE;
-        guest.program(insn);
-        guest.run_to_end(insn.len())?;
-        guest.sd().psw_mask = PSW_MASK;
-        guest.sd().ictl = mask;
-        intercepted(guest, insn)?;
-    }
-    Ok(())
-}
-
-fn by_lctl(guest: &mut Guest) -> Result<(), Failure> {
-    // LCTL 3,3 loads zeros; only the bit of register 3 matters
-    for register in [3u16, 5, 9] {
-        let insn = [0xb700 | register << 4 | register, 0x0600];
-        guest.sd().lctl = !(0x8000 >> register);
-        guest.sd().psw_addr = CODE;
-        guest.program(&insn);
-        guest.run_to_end(2)?;
-        guest.sd().lctl = 0x8000 >> register;
-        intercepted(guest, &insn)?;
-    }
-    // a range that wraps around: 15 to 1 includes 0
-    guest.sd().lctl = 0x8000;
-    intercepted(guest, &[0xb7f1, 0x0600])
 }
 
 fn by_svcc(guest: &mut Guest) -> Result<(), Failure> {

@@ -3,19 +3,24 @@
 //! one rule of interpretive execution in each test. It prints KTAP.
 //!
 //! With `fuzz=SEED,ROUNDS` on the command line it runs random guests instead,
-//! with `host` only the tests that need no SIE, and with `crash` it crashes.
+//! with `host` only the tests that need no SIE, with `only=PREFIX` those whose
+//! names begin so, and with `crash` it crashes.
 //!
-//! `run.sh QEMU` runs it; it wants two CPUs and `-cpu max,sief2=on,edat=on`.
+//! `run.sh QEMU` runs it: it wants two CPUs, `-cpu max,sief2=on,edat=on`, and AP.
 #![no_std]
 #![no_main]
 
+mod ap;
+mod controls;
 mod frame;
 mod fuzz;
 mod guest;
 mod host;
 mod insn;
 mod intercept;
+mod interlock;
 mod isolation;
+mod moves;
 mod program;
 mod report;
 mod request;
@@ -38,8 +43,12 @@ extern "C" fn sie_host_main() -> ! {
         host::TESTS,
         validity::TESTS,
         intercept::TESTS,
+        controls::TESTS,
+        interlock::TESTS,
         program::TESTS,
         storage::TESTS,
+        moves::TESTS,
+        ap::TESTS,
         translation::TESTS,
         frame::TESTS,
         request::TESTS,
@@ -52,21 +61,30 @@ extern "C" fn sie_host_main() -> ! {
         _ => &all[..],
     };
     let fuzz = fuzz::Options::parse(line);
+    let prefix = word(line, "only=").unwrap_or_default();
+    let wanted = |test: &&Test| test.0.starts_with(prefix);
     if let Some((sccb, storage)) = insn::take_storage() {
         if let Some(options) = fuzz {
             let mut report = Report::start(sccb, 1);
             fuzz::run(&mut report, &mut Guest::new(storage), &options);
             insn::power_off()
         }
-        let mut report = Report::start(sccb, groups.iter().map(|g| g.len()).sum());
+        let tests = || groups.iter().copied().flatten().filter(wanted);
+        let mut report = Report::start(sccb, tests().count());
         let mut guest = Guest::new(storage);
-        for (name, test) in groups.iter().copied().flatten() {
+        for (name, test) in tests() {
             guest.reset();
             let result = test(&mut guest);
             report.verdict(name, result);
         }
     }
     insn::power_off()
+}
+
+/// What follows `name` on the command line, up to the next space.
+pub fn word<'a>(line: &'a [u8], name: &str) -> Option<&'a str> {
+    let line = core::str::from_utf8(line).ok()?;
+    line.split_whitespace().find_map(|w| w.strip_prefix(name))
 }
 
 /// Called by the start-up code on a program interruption that no test expects.

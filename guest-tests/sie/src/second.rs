@@ -3,6 +3,7 @@
 
 use crate::fuzz::Rng;
 use crate::insn;
+use crate::sd::CPUSTAT_STOP_INT;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// SIGP orders.
@@ -29,6 +30,9 @@ const RACE: u32 = 2;
 const GUEST: u32 = 3;
 const STOP_REQUESTS: u32 = 4;
 const HALT: u32 = 5;
+const WATCH: u32 = 6;
+const HOLD: u32 = 7;
+const CONTEND: u32 = 8;
 
 /// While the second CPU runs a guest.
 pub const RUNNING: usize = usize::MAX;
@@ -45,7 +49,19 @@ static ORIGIN: AtomicUsize = AtomicUsize::new(0);
 static GO: AtomicU32 = AtomicU32::new(0);
 static BUSY_RACING: AtomicU32 = AtomicU32::new(0);
 
-/// See [`next_stop_request`].
+/// See [`watched_requests`].
+static COUNTER: AtomicUsize = AtomicUsize::new(0);
+static ENOUGH: AtomicU32 = AtomicU32::new(0);
+static FINISHED: AtomicU32 = AtomicU32::new(0);
+static LOST: AtomicU32 = AtomicU32::new(0);
+/// So many loops after a request the guest has missed it. The guest is told before
+/// this CPU looks at the counter, and leaves its loop within one.
+const MISSED: u64 = 10_000;
+
+/// See [`holds`].
+static HOLDS: AtomicU32 = AtomicU32::new(0);
+
+/// See [`next_stop_request`] and [`next_watched`].
 static ROUND: AtomicU32 = AtomicU32::new(0);
 
 /// Lets it set `bits` in `cpuflags` of a state description once, after a
@@ -75,6 +91,72 @@ pub fn stop_requests(sd: u64) -> u8 {
 /// Has it make a stop request some time after this. `round` counts from 1.
 pub fn next_stop_request(round: u32) {
     ROUND.store(round, Ordering::Release);
+}
+
+/// Lets it make a request for each [`next_watched`], until it is stopped, and watch
+/// a counter of the guest's after that.
+pub fn watched_requests(sd: u64, counter: u64, seed: u64) -> u8 {
+    ROUND.store(0, Ordering::Release);
+    FINISHED.store(0, Ordering::Release);
+    ADDRESS.store(sd as usize, Ordering::Release);
+    COUNTER.store(counter as usize, Ordering::Release);
+    DELAY.store(seed as u32, Ordering::Release);
+    WORK.store(WATCH, Ordering::Release);
+    sigp(RESTART)
+}
+
+/// Has it set one of the bits of `cpuflags` some time after this. `round` counts
+/// from 1.
+pub fn next_watched(round: u32, bit: u32) {
+    BITS.store(bit, Ordering::Release);
+    LOST.store(0, Ordering::Release);
+    ROUND.store(round, Ordering::Release);
+}
+
+/// Says that the guest was left, until the request of this round was made. Returns
+/// how far the counter went on after the request, if that was too far, else 0.
+pub fn finish_watched(round: u32) -> u64 {
+    ENOUGH.store(round, Ordering::Release);
+    while FINISHED.load(Ordering::Acquire) != round {}
+    u64::from(LOST.load(Ordering::Acquire))
+}
+
+/// Lets it hold the IPTE interlock until [`release_interlock`]. `entry` is what the
+/// guest would invalidate.
+pub fn hold_interlock(lock: u64, entry: u64) -> u8 {
+    interlock(HOLD, lock, entry)
+}
+
+/// Lets it take the interlock again and again until [`release_interlock`].
+pub fn contend(lock: u64, entry: u64) -> u8 {
+    interlock(CONTEND, lock, entry)
+}
+
+fn interlock(work: u32, lock: u64, entry: u64) -> u8 {
+    for counter in [&HOLDS, &LOST, &FINISHED] {
+        counter.store(0, Ordering::Release);
+    }
+    GO.store(1, Ordering::Release);
+    ADDRESS.store(lock as usize, Ordering::Release);
+    TABLE.store(entry as usize, Ordering::Release);
+    WORK.store(work, Ordering::Release);
+    sigp(RESTART)
+}
+
+/// Has it release the interlock, until it has.
+pub fn release_interlock() {
+    GO.store(0, Ordering::Release);
+    while FINISHED.load(Ordering::Acquire) == 0 {}
+}
+
+/// How often it has had the interlock.
+pub fn holds() -> u32 {
+    HOLDS.load(Ordering::Acquire)
+}
+
+/// How often the entry changed while it had the interlock.
+pub fn violations() -> u32 {
+    LOST.load(Ordering::Acquire)
 }
 
 /// Lets it make a stop request, which is the last that it does.
@@ -170,6 +252,9 @@ extern "C" fn second_main() {
         },
         RACE => run_race(address),
         STOP_REQUESTS => make_stop_requests(address),
+        WATCH => make_watched_requests(address),
+        HOLD => take_turns(address, 1),
+        CONTEND => take_turns(address, u32::MAX),
         HALT => insn::stop_request_and_halt(address),
         GUEST => {
             insn::load_control_1(ASCE.load(Ordering::Acquire) as u64);
@@ -200,6 +285,69 @@ fn make_stop_requests(sd: usize) {
         while ROUND.load(Ordering::Acquire) != round {}
         dawdle(&mut rng);
         insn::stop_request(sd, round % insn::WAYS);
+    }
+}
+
+/// As Linux does, by compare and swap of the doubleword that bit k is the first of.
+fn take_turns(lock: usize, turns: u32) {
+    const K: u64 = 1 << 63;
+    const VALID: u64 = 0x7000;
+    let (lock, entry) = (
+        insn::doubleword(lock),
+        insn::doubleword(TABLE.load(Ordering::Acquire)),
+    );
+    let going = || GO.load(Ordering::Acquire) != 0;
+    let take = || {
+        let old = lock.load(Ordering::Acquire) & !K;
+        let new = lock.compare_exchange(old, old | K, Ordering::AcqRel, Ordering::Relaxed);
+        new.is_ok()
+    };
+    let mut rng = Rng::new(3);
+    for _ in 0..turns {
+        let mut taken = take();
+        while !taken && going() {
+            taken = take();
+        }
+        if !taken {
+            break;
+        }
+        entry.store(VALID, Ordering::SeqCst);
+        HOLDS.fetch_add(1, Ordering::AcqRel);
+        while turns == 1 && going() {}
+        dawdle(&mut rng);
+        if entry.load(Ordering::SeqCst) != VALID {
+            LOST.fetch_add(1, Ordering::AcqRel);
+        }
+        lock.fetch_and(!K, Ordering::AcqRel);
+        if !going() {
+            break;
+        }
+        dawdle(&mut rng);
+    }
+    FINISHED.store(1, Ordering::Release);
+}
+
+fn make_watched_requests(sd: usize) {
+    let mut rng = Rng::new(u64::from(DELAY.load(Ordering::Acquire)));
+    let counter = insn::doubleword(COUNTER.load(Ordering::Acquire));
+    let counter = || counter.load(Ordering::Acquire);
+    for round in 1.. {
+        while ROUND.load(Ordering::Acquire) != round {}
+        dawdle(&mut rng);
+        match BITS.load(Ordering::Acquire) {
+            CPUSTAT_STOP_INT => insn::stop_request(sd, rng.below(u64::from(insn::WAYS)) as u32),
+            bit => insn::request(sd, bit),
+        }
+        // some branches, behind which the machine has told the other CPU
+        dawdle(&mut rng);
+        let from = counter();
+        while ENOUGH.load(Ordering::Acquire) != round {
+            let ran = counter() - from;
+            if ran > MISSED {
+                LOST.store(ran as u32, Ordering::Release);
+            }
+        }
+        FINISHED.store(round, Ordering::Release);
     }
 }
 

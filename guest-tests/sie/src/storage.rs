@@ -75,16 +75,9 @@ fn host_fault(
     store: bool,
     resume: u64,
 ) -> Result<(), Failure> {
-    let ended = guest.run();
-    expect("host's interruption code", ended, code)?;
-    expect("icptcode", guest.sd().icptcode, 0u8)?;
-    expect(
-        "guest's PSW at the instruction",
-        guest.sd().psw_addr,
-        resume,
-    )?;
+    let address = guest.run_to_host_fault(code, resume)?;
+    expect("address", address, guest.host_address(page))?;
     let teid = crate::insn::teid();
-    expect("address", teid & !0xfff, guest.host_address(page))?;
     expect(
         "fetch or store",
         teid & 0xc00,
@@ -131,20 +124,8 @@ fn host_protection(guest: &mut Guest) -> Result<(), Failure> {
     guest.run_to_end(3)
 }
 
-/// The guest's own tables: segment table at 0x50000, page table at 0x60000.
-/// Virtual is absolute, but for page 5, which is `page`.
-fn use_guest_tables(guest: &mut Guest, page: u64) {
-    guest.put_u64(0x50000, 0x60000);
-    for page in 0..256 {
-        guest.put_u64(0x60000 + 8 * page, (page as u64) << 12);
-    }
-    guest.put_u64(0x60000 + 8 * 5, page);
-    guest.sd().gcr[1] = 0x50000;
-    guest.sd().psw_mask |= 0x0400_0000_0000_0000;
-}
-
 fn guest_tables(guest: &mut Guest) -> Result<(), Failure> {
-    use_guest_tables(guest, DATA);
+    guest.use_guest_tables(DATA);
     guest.put_u64(DATA as usize, 0xfeed);
     guest.regs[2] = 0x5000;
     guest.program(&LOAD);
@@ -181,7 +162,7 @@ fn idte_by_host(guest: &mut Guest) -> Result<(), Failure> {
 
 /// The guest does so with its own.
 fn idte_by_guest(guest: &mut Guest) -> Result<(), Failure> {
-    use_guest_tables(guest, DATA);
+    guest.use_guest_tables(DATA);
     guest.put_u64(DATA as usize, 1);
     guest.put_u64(DATA as usize + 0x1000, 2);
     guest.regs[2] = 0x5000;
