@@ -4,7 +4,7 @@
 //!
 //! With `fuzz=SEED,ROUNDS` on the command line it runs random guests instead,
 //! with `host` only the tests that need no SIE, with `only=PREFIX` those whose
-//! names begin so, and with `crash` it crashes.
+//! names begin so, with `count` what is to be counted, and with `crash` it crashes.
 //!
 //! `run.sh QEMU` runs it: it wants two CPUs, `-cpu max,sief2=on,edat=on`, and AP.
 #![no_std]
@@ -12,6 +12,7 @@
 
 mod ap;
 mod controls;
+mod counted;
 mod frame;
 mod fuzz;
 mod guest;
@@ -58,6 +59,7 @@ extern "C" fn sie_host_main() -> ! {
     let groups = match line.trim_ascii() {
         b"crash" => insn::crash(),
         b"host" => &all[..1],
+        b"count" => &[counted::TESTS],
         _ => &all[..],
     };
     let fuzz = fuzz::Options::parse(line);
