@@ -4,7 +4,7 @@
 //! the host's tables do not give it, and the machine goes on.
 
 use crate::Test;
-use crate::fuzz::{Host, legal};
+use crate::fuzz::{Entry, Host, legal};
 use crate::guest::{CODE, DATA, Guest, PSW_MASK};
 use crate::insn::{self, Canary, GUEST_SIZE};
 use crate::report::{Failure, expect};
@@ -128,9 +128,10 @@ fn every_bit_of_a_description(guest: &mut Guest) -> Result<(), Failure> {
         *guest.sd() = StateDescription::from_bytes(&bytes);
         // some run for ever, such as without a program-new PSW
         insn::set_clock_comparator(insn::tod() + 4096 * 2000);
+        let entry = Entry::of(guest);
         let ended = guest.run();
         insn::set_clock_comparator(u64::MAX);
-        legal(guest, Host::Tables, ended, false)?;
+        legal(guest, Host::Tables, &entry, ended, false)?;
         match guest.sd().icptcode {
             0x20 => refused += 1,
             _ => run += 1,

@@ -8,8 +8,10 @@
 //! a failed one can be repeated alone (requests and timers come when they
 //! come, though).
 
+mod asked;
 mod code;
 mod legal;
+mod lost;
 mod rng;
 mod state;
 
@@ -17,7 +19,7 @@ use crate::guest::Guest;
 use crate::insn::{self, HostState};
 use crate::report::{Failure, Report, expect};
 use crate::second;
-pub use legal::check as legal;
+pub use legal::{Entry, check as legal};
 pub use rng::Rng;
 pub use state::Host;
 
@@ -39,11 +41,7 @@ pub struct Options {
 impl Options {
     /// Reads `fuzz=SEED,ROUNDS`.
     pub fn parse(line: &[u8]) -> Option<Self> {
-        let line = core::str::from_utf8(line).ok()?;
-        let words = line
-            .split_whitespace()
-            .find_map(|w| w.strip_prefix("fuzz="))?;
-        let (seed, rounds) = words.split_once(',')?;
+        let (seed, rounds) = crate::word(line, "fuzz=")?.split_once(',')?;
         Some(Self {
             seed: seed.parse().ok()?,
             rounds: rounds.parse().ok()?,
@@ -101,6 +99,9 @@ fn run_round(guest: &mut Guest, seed: u64, counts: &mut Counts) -> Result<(), Fa
     }
     insn::load_control_1(0x20);
     result?;
+    if racing {
+        lost::run(&mut rng, guest)?;
+    }
     expect("neighbour is intact", guest.beyond_is_intact(), true)
 }
 
@@ -115,6 +116,7 @@ fn run_guest(
     for _ in 0..ENTRIES {
         insn::set_clock_comparator(insn::tod() + PATIENCE);
         let before = HostState::now();
+        let entry = Entry::of(guest);
         if racing {
             second::go();
         }
@@ -127,7 +129,7 @@ fn run_guest(
 
         counts.0[usize::from(guest.sd().icptcode / 4) % 16] += 1;
         expect("host registers", before == after, true)?;
-        legal::check(guest, host, ended, racing)?;
+        legal::check(guest, host, &entry, ended, racing)?;
         expect("tables of the host", guest.table_sum(), table)?;
         if ended >> 32 != 0 || guest.sd().icptcode == 0x20 {
             break;
