@@ -4,7 +4,8 @@
 //! `try FILE TEXT [NAME]` makes one write of TEXT, with the escapes of
 //! `echo -e`, and prints its outcome under the text or NAME. `show GUEST`
 //! prints the state once `guest_matrix` is GUEST or five seconds have passed.
-//! `log` prints what the driver said since the last `log`.
+//! `log` prints all that the kernel's log says of the driver, and its s390dbf log,
+//! since the last `log`; but not how long resets took, which is a matter of time.
 
 use crate::{A, B};
 use std::fmt::Write;
@@ -124,6 +125,7 @@ const PRELUDE: &str = r#"
 M=/sys/devices/vfio_ap/matrix
 T=$M/mdev_supported_types/vfio_ap-passthrough
 Q=/sys/bus/ap/drivers/vfio_ap
+D=/sys/kernel/debug/s390dbf/vfio_ap
 SPACES=$(printf %4095s '')
 ZEROS=$(printf %04095d 0)
 try() {
@@ -141,10 +143,14 @@ show() {
   grep . matrix guest_matrix control_domains ap_config | sed 's/0\{60\}\(,\|$\)/\1/g'
 }
 log() {
-  dmesg -c | sed -n 's/.*vfio_ap_mdev [^:]*: \(.* queue .*\)/\1/p' | sort | tr '\n' '|' | sed 's/^/log: /'
+  printf 'log: '
+  {
+    dmesg -c | sed 's/^\[[^]]*\] //' | grep vfio_ap | grep -v 'Waited [0-9]*m\{0,1\}s for reset'
+    [ ! -e $D/sprintf ] || sed 's/^\([^ ]* *\)\{6\}/s390dbf: /' $D/sprintf
+    [ ! -e $D/flush ] || echo - >$D/flush
+  } | tr '\n' '|'
   echo
 }
-dmesg -c >/dev/null
 "#;
 
 /// The whole script.
@@ -152,9 +158,9 @@ pub fn script() -> String {
     let mut script = format!("{PRELUDE}A={A} B={B}\n");
     let mut add = |line: &str| writeln!(script, "{line}").unwrap();
 
-    add("cat $M/features $T/name $T/device_api $T/available_instances");
+    add("log; cat $M/features $T/name $T/device_api $T/available_instances");
     add("for u in '\\n' 5 62177883 $A-1 $A${A#?}; do try $T/create $u; done");
-    add("for u in $A $B $A; do try $T/create $u; done");
+    add("for u in $A $B $A; do try $T/create $u; done; log");
     add("cat $T/available_instances; cd $M/$A");
     add("for f in *; do case $f in explain) ;; *) stat -c 'attribute %n: %A' $f ;; esac; done");
     add("echo attribute explain: $(stat -c %A explain 2>/dev/null || echo none)");
@@ -165,7 +171,7 @@ pub fn script() -> String {
             for (value, _) in MALFORMED {
                 add(&format!("try {verb}_{kind} {value}"));
             }
-            add(&format!("show '{guest}'"));
+            add(&format!("show '{guest}'; log"));
         }
     };
     malformed(&mut add, "assign", "");
@@ -180,7 +186,7 @@ pub fn script() -> String {
     for (value, _) in MALFORMED_CONFIG {
         add(&format!("try ap_config {value}"));
     }
-    add("show 05.0005; echo '== end'");
+    add("show 05.0005; log; echo '== end'");
     for (kind, guest) in KINDS.iter().zip([".0005", "", ""]) {
         for value in NUMBERS {
             add(&format!("try unassign_{kind} {value}"));
@@ -190,7 +196,7 @@ pub fn script() -> String {
     for value in LAX_CONFIG {
         add("echo 0x04,0x04,0x04 >ap_config");
         add(&format!(
-            "try ap_config {value}; sed 's/0\\{{60\\}}//g' ap_config"
+            "try ap_config {value}; sed 's/0\\{{60\\}}//g' ap_config; log"
         ));
     }
     script + SHARING
@@ -264,6 +270,7 @@ close dev
 ";
 
 const FAREWELL: &str = r#"
+log
 cd $M/$A
 show '05.0005 06.0005'
 echo '== end'
@@ -272,9 +279,9 @@ for f in matrix guest_matrix control_domains ../features $Q/05.0005/status; do t
 dd if=matrix bs=1 skip=3 count=9 2>/dev/null; echo
 dd if=matrix bs=4 2>/dev/null
 dd if=ap_config bs=7 skip=2 count=2 2>/dev/null; echo
-for m in $A $B; do try ../$m/remove 0; try ../$m/remove x; try ../$m/remove 1; done
+for m in $A $B; do try ../$m/remove 0; try ../$m/remove x; try ../$m/remove 1; done; log
 cd /; ls $M; cat $T/available_instances
-rmmod vfio_ap && [ ! -e $M ] && echo unloaded
+rmmod vfio_ap; log; [ ! -e $M ] && echo unloaded
 "#;
 
 /// Who may have a queue: the two mdevs, the host, and the bus.
@@ -286,27 +293,27 @@ try assign_adapter 6; log
 try assign_domain 4; log
 show 06.
 try ap_config 0x02,0x08,0x00; log
-try ap_config 0x01,0x08,0x00
+try ap_config 0x01,0x08,0x00; log
 show 07.0004
 for q in $Q/??.????; do echo "${q##*/} $(cat $q/status)"; done
 try /sys/bus/ap/apmask '+5\n'; log
 try /sys/bus/ap/apmask '+200\n'; log
 head -c 40 /sys/bus/ap/apmask; echo
-try ap_config 0,0x08,0
-try /sys/bus/ap/apmask '+7\n'
-try assign_adapter 7
+try ap_config 0,0x08,0; log
+try /sys/bus/ap/apmask '+7\n'; log
+try assign_adapter 7; log
 show .0004
-try /sys/bus/ap/apmask '-7\n'
-try assign_adapter 7
+try /sys/bus/ap/apmask '-7\n'; log
+try assign_adapter 7; log
 show 07.0004
 cd ../$A
-try $Q/unbind 05.0004
+try $Q/unbind 05.0004; log
 show '06.0004 06.0005'
-try $Q/bind 05.0004
+try $Q/bind 05.0004; log
 show '05.0004 05.0005 06.0004 06.0005'
-try assign_domain 0x20
+try assign_domain 0x20; log
 show '05.0004 05.0005 06.0004 06.0005'
-try unassign_domain 4
+try unassign_domain 4; log
 show '05.0005 06.0005'
 echo '== empty'
 show '05.0005 06.0005'

@@ -97,6 +97,10 @@ impl ResetRun {
             ResponseCode::NORMAL
             | ResponseCode::ASSOCIATION_SECRET_NOT_UNIQUE
             | ResponseCode::ASSOCIATION_FAILED => ResetStep::Zapq,
+            // what becomes of a ZAPQ that was refused, the next ZAPQ tells
+            ResponseCode::DECONFIGURED | ResponseCode::CHECKSTOPPED if !self.accepted => {
+                ResetStep::Zapq
+            }
             ResponseCode::RESET_IN_PROGRESS
             | ResponseCode::BUSY
             | ResponseCode::STATE_CHANGE_IN_PROGRESS => ResetStep::Poll,

@@ -44,6 +44,16 @@ fn a_zapq_that_was_not_performed_is_issued_again() {
 }
 
 #[test]
+fn an_adapter_that_is_off_is_told_by_zapq() {
+    for off in [0x03, 0x04] {
+        let mut run = ResetRun::new();
+        assert_eq!(run.zapq(status(0x05)), POLL);
+        assert_eq!(run.tapq(status(off)), ResetStep::Zapq);
+        assert_eq!(run.zapq(status(off)), offline(off));
+    }
+}
+
+#[test]
 fn a_failed_association_needs_another_zapq() {
     for code in [0x35, 0x36] {
         let mut run = ResetRun::new();
