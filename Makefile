@@ -34,7 +34,7 @@ NEWEST_STEP := l1-root-sid=env\ SUITE=sid\ scripts/l1-root.sh\ qemu-system-s390x
 # Debian's kernels with their modules, for guests of run-guest.
 KERNELS_STEP := guest-kernels=scripts/guest-kernels.sh
 
-.PHONY: help setup fetch qemu qemu-edit qemu-refresh kernel kernel-debug kernel-guest module l1 l1-debug l1-debian l1-norust \
+.PHONY: help setup fetch qemu qemu-edit qemu-refresh qemu-bisect kernel kernel-debug kernel-guest module l1 l1-debug l1-debian l1-norust \
 	l1-shell l1-run l1-root run-guest demo dist-s390x test check bench nightly kvm-selftests clean
 
 help: ## this list
@@ -78,6 +78,7 @@ nightly: ## test, and what needs more: all on the debug kernel, Debian's kernel 
 	@NIGHTLY=1 scripts/test.sh
 	@scripts/loom.sh
 	@scripts/mutants.sh
+	@scripts/qemu-bisect.sh
 	@scripts/kvm-selftests.sh run
 
 kvm-selftests: ## the kernel's own KVM selftests, built from the pinned source, in L1
@@ -99,6 +100,10 @@ qemu-edit: ## make target/qemu-edit, a git work tree of the patch series
 
 qemu-refresh: ## write the commits of target/qemu-edit back to qemu-patches/
 	@scripts/qemu-tree.sh refresh
+
+qemu-bisect: ## build QEMU with each patch of the series in turn (FIRST=n LAST=n)
+	@$(STEPS) $(SETUP) fetch-qemu=scripts/fetch.sh\ qemu
+	@scripts/qemu-bisect.sh $(or $(FIRST),0) $(LAST)
 
 kernel: ## build the L1 kernel (LINUX=/path/to/tree for one's own)
 	@$(STEPS) $(SETUP) $(LINUX_STEPS) kernel=scripts/kernel.sh\ release

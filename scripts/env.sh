@@ -96,5 +96,5 @@ cargo_build() {
 # What writes to the cache also when it is called by hand.
 case ${0##*/} in
 fetch.sh | kernel.sh) lock_cache ;;
-qemu.sh) [ "${FROM-}" = edit ] || lock_cache ;;
+qemu.sh) [ -n "${FROM-}" ] || lock_cache ;;
 esac

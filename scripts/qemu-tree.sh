@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Makes QEMU source trees out of the pinned tarball and qemu-patches/.
 #   qemu-tree.sh pristine     the tarball, unpacked in the cache
-#   qemu-tree.sh export DIR   pristine + new files + patches, plain files; a
-#                             file that did not change keeps its time stamp
+#   qemu-tree.sh export DIR [N]  pristine + new files + the first N patches, or
+#                             all, plain files; a file that did not change
+#                             keeps its time stamp
 #   qemu-tree.sh edit         a git work tree in target/qemu-edit, one commit
 #                             a patch, on top of the tag `base`
 #   qemu-tree.sh refresh      writes that tree's commits back to qemu-patches/
@@ -25,11 +26,11 @@ pristine() {
 }
 
 export_tree() {
-  local dir=$1 stage=$1.stage
+  local dir=$1 stage=$1.stage count=${2:-9999}
   rm -rf "$stage" && mkdir -p "$stage" "$dir"
   cp -a "$PRISTINE/." "$stage/"
   cp -a "$PATCHES/files/." "$stage/"
-  series | while read -r patch; do
+  series | awk -v n="$count" 'NR <= n' | while read -r patch; do
     patch -d "$stage" -p1 --fuzz=0 --no-backup-if-mismatch -s <"$PATCHES/$patch" ||
       die "$patch does not apply to QEMU $VERSION"
   done
@@ -87,8 +88,8 @@ refresh() {
 pristine
 case ${1-} in
 pristine) ;;
-export) export_tree "$2" ;;
+export) export_tree "${@:2}" ;;
 edit) edit ;;
 refresh) refresh ;;
-*) die "usage: qemu-tree.sh pristine | export DIR | edit | refresh" 2 ;;
+*) die "usage: qemu-tree.sh pristine | export DIR [N] | edit | refresh" 2 ;;
 esac
