@@ -244,7 +244,7 @@ void s390_sie_host_fault(CPUS390XState *env, int excp, uint64_t tec,
 
     cpu_restore_state(cs, ra);
     trace_sie_host_fault(env->core_id, excp, tec, env->psw.addr);
-    env->sie.stats.host_fault[excp % ARRAY_SIZE(env->sie.stats.host_fault)]++;
+    s390_sie_count_host_fault(env, excp);
     s390_sie_leave(env, SIE_ICPT_NONE);
     env->tlb_fill_exc = excp;
     env->tlb_fill_tec = tec;

@@ -284,7 +284,7 @@ void s390_sie_pte_invalidated(CPUS390XState *env, uint64_t pte_addr, bool local)
     if (!noted) {
         return;
     }
-    env->sie.stats.pte_flushes++;
+    s390_sie_count_pte_flush(env);
     s390_sie_host_dat_changed(env, local);
     if (local) {
         tlb_flush_by_mmuidx(env_cpu(env), MMU_SIE_IDX_MAP);
@@ -376,7 +376,7 @@ void s390_sie_enter_mmu(CPUS390XState *env)
     if (be16_to_cpu(sie->sd->ihcpu) != env->core_id ||
         memcmp(&key, &sie->tlb_key, sizeof(key))) {
         s2_flush(sie);
-        sie->stats.tlb_flushes++;
+        s390_sie_count_tlb_flush(env);
         sie->sd->ihcpu = cpu_to_be16(env->core_id);
         tlb_flush_by_mmuidx(env_cpu(env), MMU_SIE_IDX_MAP);
         memset(sie->s2_tables, 0, sizeof(sie->s2_tables));

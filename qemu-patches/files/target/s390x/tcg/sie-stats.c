@@ -52,6 +52,34 @@ void s390_sie_count_insn(CPUS390XState *env, uint64_t insn)
     stats->insn[opcode(insn)]++;
 }
 
+void s390_sie_count_entry(CPUS390XState *env)
+{
+    env->sie.stats.entries++;
+}
+
+/* Interceptions by their code; what nullifies has SIE_ICPT_NONE */
+void s390_sie_count_exit(CPUS390XState *env, uint8_t icptcode)
+{
+    env->sie.stats.icpt[icptcode / 4]++;
+}
+
+void s390_sie_count_host_fault(CPUS390XState *env, int excp)
+{
+    S390SIEStats *stats = &env->sie.stats;
+
+    stats->host_fault[excp % ARRAY_SIZE(stats->host_fault)]++;
+}
+
+void s390_sie_count_tlb_flush(CPUS390XState *env)
+{
+    env->sie.stats.tlb_flushes++;
+}
+
+void s390_sie_count_pte_flush(CPUS390XState *env)
+{
+    env->sie.stats.pte_flushes++;
+}
+
 /* Those of @counters[@first] to @counters[@n - 1] that are not zero */
 static S390SIECounterList *counter_list(const uint64_t *counters, int first,
                                         int n, int code_step)

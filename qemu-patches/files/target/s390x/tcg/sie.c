@@ -155,7 +155,7 @@ void s390_sie_leave(CPUS390XState *env, uint8_t icptcode)
     if (icptcode != SIE_ICPT_NONE) {
         sie->sd->icptcode = icptcode;
     }
-    sie->stats.icpt[icptcode / 4]++;
+    s390_sie_count_exit(env, icptcode);
     trace_sie_leave(env->core_id, sie->sd_addr, icptcode, env->psw.mask,
                     env->psw.addr);
 
@@ -218,7 +218,7 @@ static G_NORETURN void refuse(CPUS390XState *env, uint16_t why)
     sie->sd->ipa = cpu_to_be16(0x1000);
     sie->sd->ipb = cpu_to_be32((uint32_t)why << 16);
     sie->sd->icptcode = SIE_ICPT_VALIDITY;
-    sie->stats.icpt[SIE_ICPT_VALIDITY / 4]++;
+    s390_sie_count_exit(env, SIE_ICPT_VALIDITY);
     unmap_sd(sie);
     env->psw.addr += sie->ilen;
     cpu_loop_exit_noexc(env_cpu(env));
@@ -260,7 +260,7 @@ void HELPER(sie)(CPUS390XState *env, uint64_t addr)
     sie->active = true;
     sie->look = true;
     sie->in_pgm = false;
-    sie->stats.entries++;
+    s390_sie_count_entry(env);
     load_guest(env);
     s390_sie_timer_update(env);
     s390_sie_enter_mmu(env);

@@ -85,7 +85,12 @@ void s390_sie_timer_interrupt(CPUS390XState *env, uint16_t eic);
 uint64_t s390_sie_guest_tod(CPUS390XState *env);
 
 /* sie-stats.c: counters */
+void s390_sie_count_entry(CPUS390XState *env);
+void s390_sie_count_exit(CPUS390XState *env, uint8_t icptcode);
 void s390_sie_count_insn(CPUS390XState *env, uint64_t insn);
+void s390_sie_count_host_fault(CPUS390XState *env, int excp);
+void s390_sie_count_tlb_flush(CPUS390XState *env);
+void s390_sie_count_pte_flush(CPUS390XState *env);
 
 /* What AP instructions of a guest may reach; see sie-ap.c */
 typedef struct S390SIEAPView {
