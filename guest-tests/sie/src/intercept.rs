@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("always", always),
     ("by_svcc", by_svcc),
     ("execute", execute),
+    ("execute_alone", execute_alone),
     ("stfle", stfle),
     ("ipte_interlock", ipte_interlock),
     ("per_ifetch", per_ifetch),
@@ -98,6 +99,24 @@ fn execute(guest: &mut Guest) -> Result<(), Failure> {
     expect("ipa", guest.sd().ipa, 0x8324u16)?;
     expect("status of EXRL", guest.sd().icptstatus, 0x61u8)?;
     expect("PSW past EXRL", guest.sd().psw_addr, CODE + 6)
+}
+
+/// The target adds to a word that is not aligned, which the machine does while all
+/// other CPUs wait: it must get there, though EXECUTE is never interrupted.
+fn execute_alone(guest: &mut Guest) -> Result<(), Failure> {
+    // ASI 0x101(2),1
+    guest.put_code(DATA, &[0xeb01, 0x2101, 0x006a]);
+    guest.regs[2] = DATA;
+    let distance = ((DATA - CODE) / 2) as u32;
+    let exrl = [0xc600, (distance >> 16) as u16, distance as u16];
+    for (insn, added) in [(&exrl[..], 1u64), (&[0x4400, 0x2000], 2)] {
+        guest.sd().psw_addr = CODE;
+        guest.program(insn);
+        guest.run_to_end(insn.len())?;
+        let word = guest.get_u64(DATA as usize + 0x100) >> 24;
+        expect("added", word, added)?;
+    }
+    Ok(())
 }
 
 fn stfle(guest: &mut Guest) -> Result<(), Failure> {
