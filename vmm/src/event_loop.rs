@@ -16,7 +16,7 @@
 //! costs an idle guest one scan that finds nothing, unless the device's events
 //! say otherwise.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
@@ -201,7 +201,10 @@ impl EventLoop {
                 let Some(ap) = machine.ap() else {
                     return Ok(());
                 };
-                drain(&ap.request);
+                // of a device that was there before this one
+                if drain(&ap.request) == 0 {
+                    return Ok(());
+                }
                 machine
                     .shared
                     .devices
@@ -311,7 +314,10 @@ impl EventLoop {
 
     fn input(&mut self, machine: &Machine) -> Result<(), LoopError> {
         let mut buffer = [0; 256];
-        match io::stdin().read(&mut buffer) {
+        // Not through a buffer: nobody would be told of what is left in it.
+        match nix::unistd::read(io::stdin(), &mut buffer) {
+            // the terminal may be somebody else's as well
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
             Ok(count) if count > 0 => {
                 let input = &buffer[..count];
                 machine

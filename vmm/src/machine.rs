@@ -328,7 +328,6 @@ impl Machine {
     pub fn finish(mut self) -> Outcome {
         self.join();
         self.detach();
-        self.shared.devices.console.finish();
         self.cpus.outcome().unwrap_or(Outcome::Orderly)
     }
 
@@ -345,6 +344,7 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.join();
+        self.shared.devices.console.finish();
     }
 }
 

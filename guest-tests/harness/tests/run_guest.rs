@@ -101,6 +101,47 @@ fn the_default_scenario_holds_for_linux() {
     default_scenario(&["--guest", "linux"]);
 }
 
+/// Adapter 16 is only in the topology that the variable names.
+#[test]
+fn variables_choose_as_options_do() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let topologies = project_root().join("guest-tests/topologies");
+    let text = format!(
+        "name = \"variables\"
+topology = \"{}/three-by-two.toml\"
+[[mdev]]
+id = \"a\"
+[[guest]]
+id = \"g\"
+mdev = \"a\"
+[[step]]
+assign = {{ mdev = \"a\", adapters = [16], domains = [4] }}
+[[step]]
+start = \"g\"
+expect = {{ guest-sees = {{ g = {{ adapters = [16], domains = [4] }} }} }}
+",
+        topologies.display()
+    );
+    std::fs::write(file.path(), text).unwrap();
+    let topology = topologies.join("twelve-by-sixteen.toml");
+    let variables = [
+        ("SCENARIO", file.path().to_str().unwrap()),
+        ("TOPOLOGY", topology.to_str().unwrap()),
+        ("DRIVER", "c"),
+        ("GUEST", "linux"),
+        ("VERBOSE", "1"),
+    ];
+    let (output, report) = run_guest_with(&variables, &[]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert_eq!(report["driver"], "c");
+    assert_eq!(report["scenarios"][0]["name"], "variables");
+    assert!(text.contains(VERBOSE), "{text}");
+    // what only the Linux probe looks at
+    let looks = |l: &str| l.starts_with("#     g: ") && l.contains("\"op\":\"z90crypt\"");
+    assert!(text.lines().any(looks), "{text}");
+}
+
 #[test]
 fn the_library_holds_with_the_rust_driver() {
     library(&["--driver", "rust"]);

@@ -84,6 +84,11 @@ pub fn run(runs: usize) -> Result<(), Error> {
     let vmms = vmms();
     let none = || [Vec::new(), Vec::new()];
     let (mut starts, mut sizes, mut inits, mut trips) = (none(), none(), none(), none());
+    // What reads a file first in this L1 reads it from outside.
+    for vmm in &vmms {
+        start(&machine, vmm)?;
+        init(&machine, vmm)?;
+    }
     for _ in 0..runs.max(1) {
         for (i, vmm) in vmms.iter().enumerate() {
             starts[i].push(start(&machine, vmm)?);

@@ -178,9 +178,11 @@ fn with_queues(cli: &Cli, scenarios: &[Scenario]) -> Result<bool, HostError> {
         }
         return refused("no queues were named");
     }
-    let report = host::run(&queues, scenarios, options(cli, cli.driver))?;
     let path = cli.report.clone().unwrap_or_else(host::report);
-    verdict(&report, &path).map_err(|e| HostError::Failed(format!("{e:#}")))
+    let failed = |e: anyhow::Error| HostError::Failed(format!("{e:#}"));
+    begin_report(&path).map_err(failed)?;
+    let report = host::run(&queues, scenarios, options(cli, cli.driver))?;
+    verdict(&report, &path).map_err(failed)
 }
 
 /// A mainframe has the adapters that it has.
@@ -206,9 +208,20 @@ fn run_with(cli: &Cli, driver: DriverName, scenarios: &[Scenario]) -> Result<Rep
 }
 
 fn run_and_report(cli: &Cli, scenarios: &[Scenario]) -> Result<bool> {
-    let report = run_with(cli, cli.driver, scenarios)?;
     let default = config::project_root().join("target/run-guest/report.json");
-    verdict(&report, cli.report.as_deref().unwrap_or(&default))
+    let path = cli.report.as_deref().unwrap_or(&default);
+    begin_report(path)?;
+    verdict(&run_with(cli, cli.driver, scenarios)?, path)
+}
+
+/// A run that comes to no report leaves none, rather than that of an earlier one.
+fn begin_report(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| path.display().to_string())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Write the report, and say in a line what is in it.

@@ -12,13 +12,14 @@ use super::perform::{Actor, Ground};
 use super::report::{Report, ScenarioReport, StepReport};
 use super::stage::Stage;
 use super::value::Kind;
-use super::world::KernelLog;
+use super::world::{KernelLog, World};
 use crate::config::{Config, Driver};
 use crate::error::Error;
 use crate::keep::keep;
 use crate::ktap::Ktap;
 use crate::machine::Machine;
 use ap_device::topology::Topology;
+use ap_probe::command::Request as Question;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -275,11 +276,16 @@ fn run_step(
         stage.begin_log()?;
     }
     let only = step.expect.guest_sees_only.clone();
-    let watching = watch(stage, &nevers, &only)?;
+    let guests = to_watch(&nevers, &only);
+    let mut failures: Vec<String> = Vec::new();
+    let (new, old): (Vec<&str>, Vec<&str>) = guests
+        .iter()
+        .map(String::as_str)
+        .partition(|guest| boots(&step.action) == Some(guest));
+    let mut watched = watch(stage, &old, &mut failures)?;
     stage.forbid(nevers, only, look);
 
     let refusal = actor.perform(stage, &step.action, step.within)?.err();
-    let mut failures: Vec<String> = Vec::new();
     let errno = step.expect.errno.as_ref().map(|e| &e.get_ref().0);
     let mut found = errno_finding(errno, refusal.as_ref());
     match (&errno, refusal) {
@@ -287,13 +293,14 @@ fn run_step(
         _ => {
             stage.sync()?;
             stage.world.forget_answers();
-            confirm(stage, &watching)?;
+            confirm(stage, &watched, &mut failures)?;
+            watched.extend(watch(stage, &new, &mut failures)?);
             found.extend(hold(stage, step, look)?);
         }
     }
     failures.extend(stage.allow());
-    for guest in watching {
-        stage.ask(&guest, ap_probe::command::Request::Watch(false));
+    for guest in watched {
+        stage.ask(&guest, Question::Watch(false));
     }
     failures.extend(complaints(stage));
     if let Err(complaint) = stage.machine.check_kernel() {
@@ -319,46 +326,70 @@ fn title(action: &Action) -> String {
     }
 }
 
-/// Guests whose masks must not be seen in some state look at them all the time.
+/// Guests whose masks must not be seen in some state.
+fn to_watch(nevers: &[Expect], only: &By<Vec<Sees>>) -> BTreeSet<String> {
+    let nevers = nevers.iter().flat_map(|n| n.guest_sees.keys());
+    nevers.chain(only.keys()).map(|n| n.to_string()).collect()
+}
+
+/// The guest that an action boots, which takes no command before it is up.
+fn boots(action: &Action) -> Option<&str> {
+    match action {
+        Action::Start(guest) | Action::Reset(guest) => Some(guest),
+        _ => None,
+    }
+}
+
+/// Has these guests, as far as they run, look at their masks all the time.
 fn watch(
     stage: &mut Stage<'_>,
-    nevers: &[Expect],
-    only: &By<Vec<Sees>>,
+    guests: &[&str],
+    failures: &mut Vec<String>,
 ) -> Result<Vec<String>, Error> {
-    use ap_probe::command::Request;
-    const SOON: Duration = Duration::from_secs(10);
-    let guests: BTreeSet<String> = nevers
-        .iter()
-        .flat_map(|n| n.guest_sees.keys())
-        .chain(only.keys())
-        .map(|n| n.to_string())
-        .collect();
-    let mut watching = Vec::new();
-    for guest in guests {
-        if stage.ask(&guest, Request::Watch(true)).is_some() {
-            let on = |w: &super::world::World| {
-                w.guests[&guest].answers.contains_key(&Request::Watch(true))
-            };
-            stage.until(SOON, on)?;
-            watching.push(guest);
+    let mut watched = Vec::new();
+    for &guest in guests {
+        if answers(stage, guest, Question::Watch(true), failures)? {
+            watched.push(guest.to_owned());
         }
     }
-    Ok(watching)
+    Ok(watched)
 }
 
 /// Until these guests have looked at their masks once more: what the action
 /// did to them has then been seen.
-fn confirm(stage: &mut Stage<'_>, guests: &[String]) -> Result<(), Error> {
-    use ap_probe::command::Request;
-    const SOON: Duration = Duration::from_secs(10);
+fn confirm(
+    stage: &mut Stage<'_>,
+    guests: &[String],
+    failures: &mut Vec<String>,
+) -> Result<(), Error> {
     for guest in guests {
-        if stage.ask(guest, Request::Query).is_some() {
-            let answered =
-                |w: &super::world::World| w.guests[guest].answers.contains_key(&Request::Query);
-            stage.until(SOON, answered)?;
-        }
+        answers(stage, guest, Question::Query, failures)?;
     }
     Ok(())
+}
+
+/// Whether a guest answers. One that runs and does not is a failure: what it saw
+/// is not known.
+fn answers(
+    stage: &mut Stage<'_>,
+    guest: &str,
+    question: Question,
+    failures: &mut Vec<String>,
+) -> Result<bool, Error> {
+    const SOON: Duration = Duration::from_secs(30);
+    if stage.ask(guest, question).is_none() {
+        return Ok(false);
+    }
+    let has_ended = |w: &World| w.guests[guest].ended.is_some();
+    let has_answered = |w: &World| w.guests[guest].answers.contains_key(&question);
+    stage.until(SOON, |w| has_ended(w) || has_answered(w))?;
+    let answered = has_answered(&stage.world);
+    if !answered && !has_ended(&stage.world) {
+        failures.push(format!(
+            "guest {guest} does not answer, so what it saw is not known"
+        ));
+    }
+    Ok(answered)
 }
 
 fn errno_finding(wanted: Option<&String>, refusal: Option<&String>) -> Vec<Finding> {

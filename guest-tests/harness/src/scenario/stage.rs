@@ -327,7 +327,7 @@ impl<'a> Stage<'a> {
         }
         let all = self.watch.nevers.iter();
         let mut found = all.flat_map(|never| findings(never, &self.world, look));
-        let never = found.find(|f| f.holds);
+        let never = found.find(|f| f.holds && !f.not_checked);
         let never = never.map(|f| format!("never {}: seen {}", f.what, f.seen));
         self.watch.violation = never.or_else(|| sees_other(&self.watch.only, &self.world));
     }

@@ -52,6 +52,8 @@ fn a_user_with_the_nodes_runs_a_confined_machine() {
         vm.until(BOTH, 1, SHORT).unwrap();
         let user = "Uid:\t1000\t1000\t1000\t1000";
         assert_threads(&machine, &[&NO_CAPABILITY[..], &[user]].concat());
+        // it uses its queues before
+        vm.until("\"op\":\"waiting\"", 1, SHORT).unwrap();
         mdev.change(false, Resource::Domain, 0x47).unwrap();
         let (exit, output) = vm.end(LIMIT).unwrap();
         assert_eq!(exit, Exit::Status(0), "{output}");
