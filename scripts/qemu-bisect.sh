@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # Can the series be bisected? Builds QEMU with the first n patches for one n after
 # the other, in one build tree, and names the first patch with which it does not
-# build. That takes an hour or two on two cores, less for a part of the series.
+# build. Each state of the series is compiled, so all of them take long.
 #   qemu-bisect.sh [FIRST [LAST]]   numbers of patches; 0 is QEMU without any
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"

@@ -144,6 +144,14 @@ fn load_control(first: u16, last: u16) -> [([u16; 3], usize); 2] {
     ]
 }
 
+/// Bits of the LCTL field for the registers that LOAD CONTROL loads, the first and
+/// the last of which are in the low byte; from 15 it goes on at 0.
+pub fn loaded(registers: u16) -> u16 {
+    let (first, last) = (registers >> 4 & 15, registers & 15);
+    let count = (last.wrapping_sub(first) & 15) + 1;
+    (0..count).fold(0, |mask, i| mask | 0x8000 >> ((first + i) & 15))
+}
+
 /// What the guest's control registers are before, and what would be loaded.
 fn before_load(guest: &mut Guest) {
     for n in 0..16u64 {
@@ -183,11 +191,9 @@ fn by_lctl(guest: &mut Guest) -> Result<(), Failure> {
 fn by_lctl_range(guest: &mut Guest) -> Result<(), Failure> {
     for first in 0..16u16 {
         for last in 0..16u16 {
-            let count = (last.wrapping_sub(first) & 15) + 1;
-            let loads = (0..count).fold(0, |mask, i| mask | 0x8000u16 >> ((first + i) & 15));
             for (insn, len) in load_control(first, last) {
                 before_load(guest);
-                guest.sd().lctl = !loads;
+                guest.sd().lctl = !loaded(first << 4 | last);
                 guest.program(&insn[..len]);
                 guest.run_to_end(len)?;
                 // the last one that it would load, alone

@@ -28,13 +28,6 @@ fn opcode(ipa: u16, ipb: u32) -> u16 {
     }
 }
 
-/// Bits of the LCTL field for the registers that LOAD CONTROL loads.
-fn loads(ipa: u16) -> u16 {
-    let (first, last) = (ipa >> 4 & 15, ipa & 15);
-    let count = (last.wrapping_sub(first) & 15) + 1;
-    (0..count).fold(0, |mask, i| mask | 0x8000 >> ((first + i) & 15))
-}
-
 fn by_svcc(svcc: u32, operand: u16) -> bool {
     let byte = |shift: u32| svcc >> shift & 0xff == u32::from(operand);
     let named = [(30, 16), (29, 8), (28, 0)];
@@ -56,7 +49,7 @@ pub fn for_it(guest: &mut Guest, racing: bool) -> bool {
     match opcode {
         _ if ALWAYS.contains(&opcode) => true,
         0x0a00 => by_svcc(sd.svcc, sd.ipa & 0xff),
-        0xb700 | 0xeb2f => sd.lctl & loads(sd.ipa) != 0,
+        0xb700 | 0xeb2f => sd.lctl & controls::loaded(sd.ipa) != 0,
         0xb254 => sd.eca & ECA_MVPGI == 0,
         0xb2b0 => sd.ictl & STFLE != 0 || sd.fac == 0 || racing,
         0xb2ad | 0xb2ae => sd.eca & ECA_APIE == 0,
