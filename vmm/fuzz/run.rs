@@ -103,6 +103,7 @@ pub fn devices() -> Devices {
         Console::null(),
         EventLog::none(),
     )
+    .expect("an eventfd")
 }
 
 /// Often an address where something can be.

@@ -9,6 +9,8 @@
 //! | SIGUSR1         | tell the guest of an AP change                      |
 //! | cfg_chg         | the same, and start the timer                       |
 //! | timer           | tell it once more (see below)                       |
+//! | input           | give it to the guest, as far as there is room       |
+//! | room            | take input again, which had waited for room         |
 //! | request         | detach the device: the host removes it              |
 //!
 //! A guest kernel that is told of a change while it is scanning for the one
@@ -73,17 +75,19 @@ enum Source {
     Request,
     CfgChg,
     Input,
+    Room,
     Api,
 }
 
 impl Source {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Cpus,
         Self::Signal,
         Self::Timer,
         Self::Request,
         Self::CfgChg,
         Self::Input,
+        Self::Room,
         Self::Api,
     ];
 }
@@ -97,6 +101,8 @@ pub struct EventLoop {
     no_reboot: bool,
     /// Whether the guest was asked to shut down since it started.
     asked: bool,
+    /// Whether input waits until the guest has taken what was before it.
+    input_waits: bool,
     stopping: bool,
 }
 
@@ -126,6 +132,7 @@ impl EventLoop {
             signals,
             no_reboot: config.no_reboot,
             asked: false,
+            input_waits: false,
             stopping: false,
         };
         this.watch(Source::Signal, &this.signals)?;
@@ -156,6 +163,11 @@ impl EventLoop {
         }
     }
 
+    fn unwatch_input(&self) -> Result<(), LoopError> {
+        self.control(ControlOperation::Delete, Source::Input, 0)
+            .map_err(system("stop watching input"))
+    }
+
     fn watch_device(&self, machine: &Machine) -> Result<(), LoopError> {
         let Some(ap) = machine.ap() else {
             return Ok(());
@@ -167,6 +179,7 @@ impl EventLoop {
     /// Runs the machine until it ends or is stopped.
     pub fn run(&mut self, machine: &mut Machine) -> Result<(), LoopError> {
         self.watch(Source::Cpus, machine.cpus.attention())?;
+        self.watch(Source::Room, &machine.shared.devices.input_room)?;
         self.watch_device(machine)?;
         machine.start()?;
         let mut events = [EpollEvent::default(); Source::ALL.len()];
@@ -222,6 +235,13 @@ impl EventLoop {
                 self.notify_change(machine, events, NotifyReason::CfgChg)
             }
             Source::Input => self.input(machine),
+            Source::Room => {
+                drain(&machine.shared.devices.input_room);
+                if std::mem::take(&mut self.input_waits) {
+                    self.watch_input();
+                }
+                Ok(())
+            }
             Source::Api => {
                 let Some(mut api) = self.api.take() else {
                     return Ok(());
@@ -261,16 +281,19 @@ impl EventLoop {
         events: ApEvents,
         reason: NotifyReason,
     ) -> Result<(), LoopError> {
-        match events.telling(reason) {
-            Telling::AndAgain => {
-                let pause = Expiration::OneShot(TimeSpec::from_duration(TRAILING_PAUSE));
-                self.timer.set(pause, TimerSetTimeFlags::empty())
-            }
-            Telling::Once => self.timer.unset(),
-            Telling::Not => return Ok(()),
+        let telling = events.telling(reason);
+        if telling == Telling::Not {
+            return Ok(());
         }
-        .map_err(system("set the timer"))?;
-        notify(machine, reason)
+        notify(machine, reason)?;
+        // after it, so that the pause lies between the two
+        if telling == Telling::AndAgain {
+            let pause = Expiration::OneShot(TimeSpec::from_duration(TRAILING_PAUSE));
+            self.timer.set(pause, TimerSetTimeFlags::empty())
+        } else {
+            self.timer.unset()
+        }
+        .map_err(system("set the timer"))
     }
 
     /// Tells the guest since a user asked for it.
@@ -314,23 +337,23 @@ impl EventLoop {
 
     fn input(&mut self, machine: &Machine) -> Result<(), LoopError> {
         let mut buffer = [0; 256];
-        // Not through a buffer: nobody would be told of what is left in it.
-        match nix::unistd::read(io::stdin(), &mut buffer) {
-            // the terminal may be somebody else's as well
-            Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Ok(count) if count > 0 => {
-                let input = &buffer[..count];
-                machine
-                    .shared
-                    .console_input(input)
-                    .map_err(MachineError::from)?;
-            }
-            // its end, or gone
-            _ => self
-                .control(ControlOperation::Delete, Source::Input, 0)
-                .map_err(system("stop watching input"))?,
+        let room = machine.shared.devices.sclp().input_room();
+        let part = buffer.len().min(room);
+        if part == 0 {
+            self.input_waits = true;
+            return self.unwatch_input();
         }
-        Ok(())
+        // Not through a buffer: nobody would be told of what is left in it.
+        match nix::unistd::read(io::stdin(), &mut buffer[..part]) {
+            // the terminal may be somebody else's as well
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(()),
+            Ok(count) if count > 0 => machine
+                .shared
+                .console_input(&buffer[..count])
+                .map_err(|e| MachineError::from(e).into()),
+            // its end, or gone
+            _ => self.unwatch_input(),
+        }
     }
 }
 

@@ -126,11 +126,9 @@ fn service_call<P: Processor>(
     let word = cpu.gprs()[command.index()] as u32;
     let address = cpu.gprs()[sccb.index()];
     let prefix = cpu.prefix();
-    let memory = &devices.memory;
-    let served = devices.sclp().service_call(memory, prefix, word, address)?;
-    // not with the processor in hand: it may take a while
-    devices.console.write(&served.output);
-    Ok(Effect::Service(served.signal))
+    devices
+        .service_call(prefix, word, address)
+        .map(Effect::Service)
 }
 
 fn chsc<P: Processor>(

@@ -158,7 +158,9 @@ impl Machine {
         cpus.set_mode(0, Mode::Operating);
 
         let (console, writer) = Console::open(&config.console).map_err(MachineError::Console)?;
-        let devices = Devices::new(memory, Sclp::new(size, config.cpus), console, log);
+        let sclp = Sclp::new(size, config.cpus);
+        let devices =
+            Devices::new(memory, sclp, console, log).map_err(system("make an eventfd"))?;
         let shared = Arc::new(Shared { vm, devices });
         shared.devices.log.emit(Event::Built { ap: ap_facilities });
         let ready = (0..)

@@ -5,14 +5,17 @@
 //! never held while a CPU runs. Making an interrupt pending needs no kick;
 //! KVM wakes the CPU that takes it.
 
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use vm_memory::GuestMemoryMmap;
+use vmm_sys_util::eventfd::{EFD_CLOEXEC, EFD_NONBLOCK, EventFd};
 
 use crate::console::Console;
 use crate::devices::css::Css;
-use crate::devices::sclp::Sclp;
+use crate::devices::sclp::{Sclp, ServiceSignal};
 use crate::exits::ExitCounts;
+use crate::program::ProgramInterrupt;
 use crate::report::EventLog;
 
 /// Storage, and what the guest sees besides its CPUs.
@@ -25,21 +28,55 @@ pub struct Devices {
     pub log: EventLog,
     /// What CPUs left the guest for.
     pub exits: ExitCounts,
+    /// Signalled when a guest has made room for console input.
+    pub input_room: EventFd,
     sclp: Mutex<Sclp>,
     css: Mutex<Css>,
 }
 
 impl Devices {
     /// Puts the parts together.
-    pub fn new(memory: GuestMemoryMmap, sclp: Sclp, console: Console, log: EventLog) -> Self {
-        Self {
+    pub fn new(
+        memory: GuestMemoryMmap,
+        sclp: Sclp,
+        console: Console,
+        log: EventLog,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            input_room: EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?,
             memory,
             console,
             log,
             exits: ExitCounts::default(),
             sclp: Mutex::new(sclp),
             css: Mutex::new(Css::default()),
+        })
+    }
+
+    /// Executes a service call of a CPU in the supervisor state, but for the
+    /// interrupt that it ends with.
+    pub fn service_call(
+        &self,
+        prefix: u64,
+        command: u32,
+        address: u64,
+    ) -> Result<ServiceSignal, ProgramInterrupt> {
+        let mut sclp = self.sclp();
+        let full = sclp.input_room() == 0;
+        let served = sclp.service_call(&self.memory, prefix, command, address)?;
+        let made_room = full && sclp.input_room() > 0;
+        drop(sclp);
+        if made_room {
+            self.tell_of_room();
         }
+        // not with the processor in hand: it may take a while
+        self.console.write(&served.output);
+        Ok(served.signal)
+    }
+
+    fn tell_of_room(&self) {
+        // it counts up to 2^64 - 2, and is read whenever it is not zero
+        let _ = self.input_room.write(1);
     }
 
     /// The service-call processor.
@@ -61,6 +98,7 @@ impl Devices {
     pub fn reset(&self) {
         self.sclp().reset();
         self.css().reset();
+        self.tell_of_room();
     }
 }
 
@@ -114,8 +152,7 @@ mod machine {
             Ok(signal.is_some())
         }
 
-        /// Gives console input to the guest, which loses it if it does not
-        /// listen.
+        /// Gives console input to the guest, now or when it listens.
         pub fn console_input(&self, bytes: &[u8]) -> Result<(), KvmError> {
             let signal = self.devices.sclp().console_input(bytes);
             signal.map_or(Ok(()), |signal| self.vm.service_signal(signal.0))

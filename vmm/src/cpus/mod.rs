@@ -244,10 +244,13 @@ impl<W: Wake> Cpus<W> {
         self.enter(&mut state, index, Mode::Stopped);
     }
 
-    /// CPU `index` waits for nothing.
+    /// CPU `index` waits for nothing. If it was told to stop, it goes on until KVM
+    /// stops it.
     pub fn waiting(&self, index: usize, mask: u64, address: u64) {
         let mut state = self.lock();
-        self.enter(&mut state, index, Mode::Waiting { mask, address });
+        if !state.seats[index].stopping {
+            self.enter(&mut state, index, Mode::Waiting { mask, address });
+        }
     }
 
     /// What a task has made of a CPU.

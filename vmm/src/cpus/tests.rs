@@ -194,6 +194,23 @@ fn a_cpu_that_waits_can_be_stopped_and_restarted() {
     assert_eq!(machine.finish(), Outcome::Status(7));
 }
 
+/// A CPU may load such a wait before it is presented with the stop.
+#[test]
+fn a_cpu_that_is_to_stop_does_not_wait() {
+    let Machine { cpus, flags, .. } = Machine::new(1);
+    let mut cpu = Fake {
+        flag: flags[0].clone(),
+        stop: false,
+        performed: Arc::default(),
+    };
+    assert_eq!(order(&cpus, 0, &mut cpu, STOP, 0), Answer::Accepted);
+    cpus.waiting(0, 1, 0);
+    assert_eq!(cpus.outcome(), None);
+    assert_eq!(cpus.attend(0, &mut cpu), Ok(Next::Run));
+    cpus.stopped(0);
+    assert_eq!(cpus.outcome(), Some(Outcome::Orderly));
+}
+
 /// Every CPU starts, stops and resets the others and itself all the time;
 /// pauses and resets of the machine come between. Nothing gets stuck.
 #[test]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A console that nobody reads.
+//! A console that nobody reads, and one that is typed on faster than a guest reads.
 
 use super::{LIMIT, LINUX, SHORT, boot, init};
 use harness::Exit;
@@ -48,5 +48,28 @@ fn a_console_that_nobody_reads_holds_up_nothing() {
     vm.signal(15);
     let (exit, output) = vm.end(SHORT).unwrap();
     assert_eq!(exit, Exit::Status(0), "{output}");
+    machine.shutdown().unwrap();
+}
+
+/// A guest gets all that is typed, though it is more than is kept for it: a long
+/// line, and many at once.
+#[test]
+fn what_is_typed_arrives_whole() {
+    const LINES: usize = 300;
+    let machine = boot("vmm-typed", false);
+    let line = init(&format!(
+        "busybox stty -echo; echo listening; read l; echo length ${{#l}}; \
+         busybox head -n {LINES} | busybox uniq -c; poweroff -f"
+    ));
+    let options = [&LINUX[..], &["--no-reboot", "--cmdline", &line]].concat();
+    let mut vm = Vm::start(&machine, "typed", &[], &options);
+    vm.until("\nlistening", 1, LIMIT).unwrap();
+    let one = "0123456789".repeat(10);
+    let all = format!("{}\n{}", "x".repeat(1200), format!("{one}\n").repeat(LINES));
+    vm.write(all.into_bytes());
+    let (exit, output) = vm.end(LIMIT).unwrap();
+    assert_eq!(exit, Exit::Status(0), "{output}");
+    assert!(output.contains("\nlength 1200\r\n"), "{output}");
+    assert!(output.contains(&format!(" {LINES} {one}\r\n")), "{output}");
     machine.shutdown().unwrap();
 }

@@ -33,7 +33,7 @@ const SESSION_DATA: u8 = 0;
 /// its unit.
 const QUIESCE_DATA: [u8; 3] = [0; 3];
 
-/// Console input kept for a guest that does not read.
+/// Console input kept for a guest that has not read it, or does not listen yet.
 const INPUT_MAX: usize = 4096;
 
 const fn type_bit(event_type: u8) -> u64 {
@@ -72,13 +72,15 @@ impl EventFacility {
         self.quiesce
     }
 
+    /// How much more input can be queued.
+    pub(super) fn input_room(&self) -> usize {
+        INPUT_MAX - self.input.len()
+    }
+
+    /// Returns whether the guest listens. If not, it finds the input once it does.
     pub(super) fn queue_input(&mut self, bytes: &[u8]) -> bool {
-        if self.receives & type_bit(VT220) == 0 {
-            return false;
-        }
-        let room = INPUT_MAX - self.input.len();
-        self.input.extend(bytes.iter().take(room));
-        true
+        self.input.extend(bytes.iter().take(self.input_room()));
+        self.receives & type_bit(VT220) != 0
     }
 
     /// Write event mask.

@@ -143,7 +143,13 @@ impl Sclp {
         self.events.queue_quiesce().then_some(ServiceSignal(1))
     }
 
-    /// Queues console input. `None` if the guest does not listen.
+    /// How many bytes [`Self::console_input`] has room for.
+    pub fn input_room(&self) -> usize {
+        self.events.input_room()
+    }
+
+    /// Queues console input, as far as there is room. `None` if the guest need
+    /// not be told, since it does not listen yet.
     pub fn console_input(&mut self, bytes: &[u8]) -> Option<ServiceSignal> {
         self.events.queue_input(bytes).then_some(ServiceSignal(1))
     }

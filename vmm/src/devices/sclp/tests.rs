@@ -184,7 +184,6 @@ fn quiesce_reaches_a_guest_that_listens() {
 #[test]
 fn console_input() {
     let mut machine = Machine::new(1);
-    assert_eq!(machine.sclp.console_input(b"x"), None);
     machine.listen(0x40);
     assert_eq!(machine.sclp.console_input(b"ls\n"), Some(ServiceSignal(1)));
     let mut sccb = block(4096);
@@ -192,6 +191,22 @@ fn console_input() {
     let answer = machine.call(READ_EVENT_DATA, &sccb, SCCB as u32);
     assert_eq!(answer[..8], [0, 18, 0, 0, 0, 0, 0x00, 0x20]);
     assert_eq!(answer[8..18], [0, 10, 0x1a, 0, 0, 0, 0, b'l', b's', b'\n']);
+}
+
+#[test]
+fn input_before_the_guest_listens_waits() {
+    let mut machine = Machine::new(1);
+    assert_eq!(machine.sclp.console_input(b"x"), None);
+    // the answer to the mask tells of it
+    let mut masks = block(28);
+    put(&mut masks, 11, &[4, 0, 0, 0, 0x40]);
+    machine.call(WRITE_EVENT_MASK, &masks, SCCB as u32 | 1);
+    let answer = machine.call(READ_EVENT_DATA, &block(4096), SCCB as u32);
+    assert_eq!(answer[8..16], [0, 8, 0x1a, 0, 0, 0, 0, b'x']);
+    // a reset forgets what was queued
+    let _ = machine.sclp.console_input(b"y");
+    machine.sclp.reset();
+    machine.listen(0x40);
 }
 
 #[test]
