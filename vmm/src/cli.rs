@@ -177,6 +177,27 @@ mod tests {
     }
 
     #[test]
+    fn the_help_explains_every_option_and_status() {
+        use clap::CommandFactory;
+        let mut command = Cli::command();
+        command.build();
+        for name in ["run", "ctl"] {
+            let command = command.find_subcommand_mut(name).unwrap();
+            for argument in command.get_arguments().filter(|a| a.get_id() != "help") {
+                let words = argument.get_help().unwrap_or_else(|| panic!("{argument}"));
+                assert!(words.to_string().len() > 10, "{argument}");
+            }
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Exit status: 0"), "{help}");
+        }
+        let run = command.find_subcommand_mut("run").unwrap();
+        let help = run.render_long_help().to_string();
+        for theirs in ["-smp 2", "-append", "vfio-ap,sysfsdev=", "--cpus boot="] {
+            assert!(help.contains(theirs), "{theirs}: {help}");
+        }
+    }
+
+    #[test]
     fn the_parser_is_consistent() {
         use clap::CommandFactory;
         Cli::command().debug_assert();

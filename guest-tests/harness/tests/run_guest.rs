@@ -76,7 +76,7 @@ fn default_scenario(args: &[&str]) {
     let seen = seen_by(&report);
     // The guest saw the adapter come and go, not only the host.
     assert!(
-        seen[0].starts_with("adapters [05], domains [0004]"),
+        seen[0].starts_with("adapters [01], domains [0004]"),
         "{seen:?}"
     );
     assert!(

@@ -62,7 +62,7 @@ pub fn run(scenarios: &[Scenario], options: &Options) -> Result<Report, Error> {
             return Err(e);
         }
     }
-    report.passed = report.scenarios.iter().all(|s| s.passed);
+    report.conclude();
     ktap.end();
     Ok(report)
 }
@@ -86,9 +86,7 @@ pub fn run_here(
         ktap.bail_out(&e.to_string());
         return Err(e);
     }
-    // That nothing was run is no success.
-    let all = &report.scenarios;
-    report.passed = all.iter().all(|s| s.passed) && all.iter().any(|s| s.skipped.is_none());
+    report.conclude();
     ktap.end();
     Ok(report)
 }
@@ -116,15 +114,16 @@ fn all_here(
                 let ground = Ground::Given(&given.queues);
                 let done = run_one(&mut stage, &fitted, ground, options, &mut inner)?;
                 inner.end();
-                ktap.result(done.passed, &done.name);
+                done.print(ktap);
                 report.scenarios.push(done);
             }
             Err(why) => {
-                ktap.skip(&scenario.name, &why);
-                report.scenarios.push(ScenarioReport {
+                let left_out = ScenarioReport {
                     skipped: Some(why),
                     ..ScenarioReport::of(scenario)
-                });
+                };
+                left_out.print(ktap);
+                report.scenarios.push(left_out);
             }
         }
     }
@@ -160,7 +159,7 @@ fn on_one_machine(
             let ground = Ground::Emulated(&mut operator);
             let done = run_one(&mut stage, scenario, ground, options, &mut inner)?;
             inner.end();
-            ktap.result(done.passed, &done.name);
+            done.print(ktap);
             report.scenarios.push(done);
         }
         Ok(())
@@ -211,6 +210,7 @@ fn run_one(
     }
     actor.clean_up(stage)?;
     stage.machine.check_kernel()?;
+    report.conclude();
     Ok(report)
 }
 

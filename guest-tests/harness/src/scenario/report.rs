@@ -114,9 +114,31 @@ impl ScenarioReport {
             skipped: None,
         }
     }
+
+    /// After its last step: one of which no step was done was left out.
+    pub fn conclude(&mut self) {
+        if self.steps.iter().all(|s| s.skipped.is_some()) {
+            self.skipped = Some("none of its steps is for this run".to_owned());
+        }
+    }
+
+    /// Print it, after its steps.
+    pub fn print(&self, ktap: &mut Ktap) {
+        match &self.skipped {
+            Some(why) => ktap.skip(&self.name, why),
+            None => ktap.result(self.passed, &self.name),
+        }
+    }
 }
 
 impl Report {
+    /// After the last scenario: it passed if all did that were not left out. That
+    /// nothing was run is no success.
+    pub fn conclude(&mut self) {
+        let all = &self.scenarios;
+        self.passed = all.iter().all(|s| s.passed) && all.iter().any(|s| s.skipped.is_none());
+    }
+
     /// Write it as JSON; the file is whole or not there.
     ///
     /// # Errors
@@ -135,6 +157,50 @@ impl Report {
 mod tests {
     use super::*;
 
+    fn step(findings: Vec<Finding>, skipped: Option<&str>) -> StepReport {
+        StepReport {
+            line: 1,
+            action: "start guest g".to_owned(),
+            findings,
+            failures: Vec::new(),
+            milliseconds: 0,
+            skipped: skipped.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn what_was_left_out_is_no_success_of_its_own() {
+        let scenario = |steps| {
+            let mut scenario = ScenarioReport {
+                file: PathBuf::new(),
+                name: String::new(),
+                steps,
+                passed: true,
+                skipped: None,
+            };
+            scenario.conclude();
+            scenario
+        };
+        let left_out = || scenario(vec![step(Vec::new(), Some("only for Linux guests"))]);
+        let done = scenario(vec![
+            step(Vec::new(), Some("only for Linux guests")),
+            step(Vec::new(), None),
+        ]);
+        assert!(left_out().skipped.is_some() && done.skipped.is_none());
+        let passed = |scenarios| {
+            let mut report = Report {
+                driver: "rust",
+                kernel: String::new(),
+                scenarios,
+                passed: false,
+            };
+            report.conclude();
+            report.passed
+        };
+        assert!(!passed(vec![left_out()]));
+        assert!(passed(vec![left_out(), done]));
+    }
+
     #[test]
     fn what_could_not_be_looked_at_is_no_success_of_its_own() {
         let finding = |holds, not_checked| Finding {
@@ -145,17 +211,7 @@ mod tests {
             told_after: None,
             not_checked,
         };
-        let verdict = |findings| {
-            let step = StepReport {
-                line: 1,
-                action: "start guest g".to_owned(),
-                findings,
-                failures: Vec::new(),
-                milliseconds: 0,
-                skipped: None,
-            };
-            step.verdict()
-        };
+        let verdict = |findings| step(findings, None).verdict();
         let skip = Verdict::Skip("crypto-ok no zcrypt".to_owned());
         assert_eq!(verdict(vec![finding(true, false)]), Verdict::Pass);
         assert_eq!(

@@ -55,12 +55,12 @@ fn numbers_become_the_hosts_in_order() {
     // 1, 5, 0x10 and 4, 5, 0x47, and the control domains 4, 5, 200.
     let first = step(
         &default,
-        "assign adapter 2b, domain 11, control domain 11 to a",
+        "assign adapter 1a, domain 11, control domain 11 to a",
     );
     let [line] = &first.expect.guest_matrix.values().next().unwrap()[..] else {
         panic!("one line");
     };
-    assert_eq!(line, "2b.0011");
+    assert_eq!(line, "1a.0011");
     let at_once = step(
         &default,
         "ap_config of a: adapter 1a 2b, domain 11 12, control domain 11 13",
