@@ -36,10 +36,11 @@ fn taken(vm: &Vm<'_>) -> u64 {
     }
 }
 
-/// Waits until the guest has been told of this many last changes once more.
+/// Waits until the guest has been told of this many last changes once more, or of more
+/// if there was time between them.
 fn trailing(machine: &Machine, count: usize) -> Vec<(String, u64)> {
     let line =
-        format!("until [ $(grep -c trailing /tmp/events) = {count} ]; do usleep 50000; done");
+        format!("until [ $(grep -c trailing /tmp/events) -ge {count} ]; do usleep 50000; done");
     assert_eq!(machine.shell(&line, SHORT).unwrap().exit, Exit::Status(0));
     notifications(machine)
 }
@@ -79,10 +80,10 @@ fn a_described_machine_is_told_of_the_last_change_once_more() {
     // the guest took each of them
     assert_eq!(taken(&vm), told.len() as u64, "{told:?}");
     let reasons: Vec<&str> = told[2..].iter().map(|(r, _)| r.as_str()).collect();
-    let (last, changes) = reasons.split_last().unwrap();
-    assert_eq!(*last, "trailing");
     assert!(
-        !changes.is_empty() && changes.iter().all(|r| *r == "cfg-chg"),
+        reasons.first() == Some(&"cfg-chg")
+            && reasons.last() == Some(&"trailing")
+            && reasons.iter().all(|r| ["cfg-chg", "trailing"].contains(r)),
         "{reasons:?}"
     );
     let metrics = vm.ask("metrics").unwrap().unwrap();
@@ -123,7 +124,7 @@ fn a_device_says_what_its_guest_is_told_of() {
     vm.until("\"apm\":\"0x0400", 1, SHORT).unwrap();
     // once more would be after two seconds
     let told = |before: &mut usize| -> Vec<String> {
-        machine.shell("usleep 3000000", SHORT).unwrap();
+        machine.shell("usleep 4000000", SHORT).unwrap();
         let told = notifications(&machine);
         let new = told[*before..].iter().map(|(reason, _)| reason.clone());
         let new = new.collect();
@@ -178,9 +179,9 @@ fn a_linux_that_lost_an_event_finds_the_change_by_the_last_one() {
     /// Each has a round; with it a guest's masks are like in no other.
     const CONTROL_DOMAINS: [u8; 8] = [60, 61, 62, 63, 64, 65, 66, 67];
     /// Less than the time after which a guest is told once more, and then the
-    /// time until it must have found what it missed.
+    /// time until it must have found what it missed, less than the half minute.
     const SOON: Duration = Duration::from_millis(1500);
-    const LATE: Duration = Duration::from_secs(4);
+    const LATE: Duration = Duration::from_secs(10);
     // So many queues that a scan takes long.
     let adapters: Vec<u8> = (0..16).collect();
     let domains: Vec<u8> = (0..48).collect();
