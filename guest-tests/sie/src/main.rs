@@ -4,7 +4,8 @@
 //!
 //! With `fuzz=SEED,ROUNDS` on the command line it runs random guests instead,
 //! with `host` only the tests that need no SIE, with `only=PREFIX` those whose
-//! names begin so, with `count` what is to be counted, and with `crash` it crashes.
+//! names begin so, with `count` what is to be counted, with `reset` a guest until the
+//! machine is reset, and with `crash` it crashes.
 //!
 //! `run.sh QEMU` runs it: it wants two CPUs, `-cpu max,sief2=on,edat=on`, and AP.
 #![no_std]
@@ -25,6 +26,7 @@ mod moves;
 mod program;
 mod report;
 mod request;
+mod reset;
 mod sd;
 mod second;
 mod storage;
@@ -66,6 +68,9 @@ extern "C" fn sie_host_main() -> ! {
     let prefix = word(line, "only=").unwrap_or_default();
     let wanted = |test: &&Test| test.0.starts_with(prefix);
     if let Some((sccb, storage)) = insn::take_storage() {
+        if line.trim_ascii() == b"reset" {
+            reset::run(&mut Report::start(sccb, 2), storage);
+        }
         if let Some(options) = fuzz {
             let mut report = Report::start(sccb, 1);
             fuzz::run(&mut report, &mut Guest::new(storage), &options);

@@ -3,6 +3,7 @@
 
 mod counters;
 mod monitor;
+mod resets;
 
 use harness::config::project_root;
 use monitor::Machine;
