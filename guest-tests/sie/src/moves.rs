@@ -16,6 +16,7 @@ pub const TESTS: &[Test] = &[
     ("mvpg_table_fault", mvpg_table_fault),
     ("lra", lra),
     ("lra_faults", lra_faults),
+    ("lra_invalid_entry", lra_invalid_entry),
     ("mvcos_spaces", mvcos_spaces),
     ("mvcos_refused", mvcos_refused),
     ("mvcos_length", mvcos_length),
@@ -205,6 +206,36 @@ fn lra_faults(guest: &mut Guest) -> Result<(), Failure> {
     guest.use_tables(|_| ());
     guest.run_to_end(3)?;
     expect("real address", guest.regs[3], DATA)
+}
+
+/// The condition code tells which entry is invalid, and the register where it is.
+fn lra_invalid_entry(guest: &mut Guest) -> Result<(), Failure> {
+    const SEGMENT_INVALID: u64 = 0x20;
+    let segments = guest.space(0, INVALID);
+    guest.sd().gcr[1] = segments;
+    guest.put_u64(segments as usize + 8, SEGMENT_INVALID);
+    guest.program(&LRA);
+    for dat in [PSW_DAT, 0] {
+        guest.sd().psw_mask = PSW_MASK | dat;
+        for (address, code, register) in [
+            (VIRTUAL + 0x123, 2u64, ENTRY as u64),
+            ((1 << 20) + 0x123, 1, segments + 8),
+            // there is none: the exception's code
+            (1 << 31, 3, 0xffff_ffff_8000_0038),
+        ] {
+            guest.regs[2] = address;
+            guest.regs[3] = u64::MAX;
+            again(guest);
+            guest.run_to_end(3)?;
+            expect("condition code", guest.condition(), code)?;
+            expect("register", guest.regs[3], register)?;
+        }
+    }
+    // outside of the table
+    guest.regs[2] = 512 << 20;
+    again(guest);
+    guest.run_to_end(3)?;
+    expect("no entry", guest.condition(), 3u64)
 }
 
 /// MVCOS 0(2),0(4),6
