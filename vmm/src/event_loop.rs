@@ -10,13 +10,19 @@
 //! | cfg_chg         | the same, and start the timer                       |
 //! | timer           | tell it once more (see below)                       |
 //! | input           | give it to the guest, as far as there is room       |
-//! | room            | take input again, which had waited for room         |
+//! | SCLP            | take input again, which had waited for room         |
+//! | again           | tell of SCLP events that the guest has not read     |
 //! | request         | detach the device: the host removes it              |
 //!
 //! A guest kernel that is told of a change while it is scanning for the one
 //! before misses it. So the last change is told again after a pause, which
 //! costs an idle guest one scan that finds nothing, unless the device's events
 //! say otherwise.
+//!
+//! SCLP events are told again, too: KVM presents one before the end of a service
+//! call, even if that was pending first (`deliverable_irqs()` in Linux'
+//! `arch/s390/kvm/interrupt.c`), and Linux takes no notice of an event while it
+//! still waits for the end of reading those before (`sclp_interrupt_handler()`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -38,6 +44,9 @@ use crate::report::{Event, NotifyReason};
 
 /// Long enough for a guest's bus scan, short enough to matter.
 const TRAILING_PAUSE: Duration = Duration::from_secs(2);
+
+/// Longer than a guest takes to read SCLP events, short enough for input.
+const SCLP_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why the loop failed.
 #[derive(Debug, thiserror::Error)]
@@ -75,19 +84,21 @@ enum Source {
     Request,
     CfgChg,
     Input,
-    Room,
+    Sclp,
+    Again,
     Api,
 }
 
 impl Source {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Cpus,
         Self::Signal,
         Self::Timer,
         Self::Request,
         Self::CfgChg,
         Self::Input,
-        Self::Room,
+        Self::Sclp,
+        Self::Again,
         Self::Api,
     ];
 }
@@ -97,6 +108,7 @@ pub struct EventLoop {
     epoll: Epoll,
     signals: SignalFd,
     timer: TimerFd,
+    again: TimerFd,
     api: Option<Api>,
     no_reboot: bool,
     /// Whether the guest was asked to shut down since it started.
@@ -121,13 +133,14 @@ impl EventLoop {
         set.thread_block().map_err(system("block signals"))?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
             .map_err(system("wait for signals"))?;
+        let timer = || {
+            let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
+            TimerFd::new(ClockId::CLOCK_MONOTONIC, flags).map_err(system("make a timer"))
+        };
         let this = Self {
             epoll: Epoll::new().map_err(system("make an epoll instance"))?,
-            timer: TimerFd::new(
-                ClockId::CLOCK_MONOTONIC,
-                TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC,
-            )
-            .map_err(system("make a timer"))?,
+            timer: timer()?,
+            again: timer()?,
             api: config.api_socket.as_deref().map(Api::new).transpose()?,
             signals,
             no_reboot: config.no_reboot,
@@ -137,6 +150,7 @@ impl EventLoop {
         };
         this.watch(Source::Signal, &this.signals)?;
         this.watch(Source::Timer, &this.timer.as_fd())?;
+        this.watch(Source::Again, &this.again.as_fd())?;
         if let Some(api) = &this.api {
             this.watch(Source::Api, api)?;
         }
@@ -179,7 +193,7 @@ impl EventLoop {
     /// Runs the machine until it ends or is stopped.
     pub fn run(&mut self, machine: &mut Machine) -> Result<(), LoopError> {
         self.watch(Source::Cpus, machine.cpus.attention())?;
-        self.watch(Source::Room, &machine.shared.devices.input_room)?;
+        self.watch(Source::Sclp, &machine.shared.devices.sclp_attention)?;
         self.watch_device(machine)?;
         machine.start()?;
         let mut events = [EpollEvent::default(); Source::ALL.len()];
@@ -203,12 +217,13 @@ impl EventLoop {
     fn handle(&mut self, source: Source, machine: &mut Machine) -> Result<(), LoopError> {
         match source {
             Source::Signal => self.signal(machine),
-            Source::Timer => match self.timer.wait() {
-                Ok(()) => notify(machine, NotifyReason::Trailing),
-                // set anew by an event that came with it
-                Err(Errno::EAGAIN) => Ok(()),
-                Err(error) => Err(system("read the timer")(error)),
-            },
+            Source::Timer if expired(&self.timer)? => notify(machine, NotifyReason::Trailing),
+            Source::Again if expired(&self.again)? => {
+                let told = machine.shared.tell_of_events();
+                told.map_err(MachineError::from)?;
+                self.tell_again(machine)
+            }
+            Source::Timer | Source::Again => Ok(()),
             // a device that has just gone may have left an event behind
             Source::Request => {
                 let Some(ap) = machine.ap() else {
@@ -235,12 +250,12 @@ impl EventLoop {
                 self.notify_change(machine, events, NotifyReason::CfgChg)
             }
             Source::Input => self.input(machine),
-            Source::Room => {
-                drain(&machine.shared.devices.input_room);
+            Source::Sclp => {
+                drain(&machine.shared.devices.sclp_attention);
                 if std::mem::take(&mut self.input_waits) {
                     self.watch_input();
                 }
-                Ok(())
+                self.tell_again(machine)
             }
             Source::Api => {
                 let Some(mut api) = self.api.take() else {
@@ -330,9 +345,26 @@ impl EventLoop {
     /// Asks the guest to shut down; stops it if asked before or deaf.
     fn quiesce(&mut self, machine: &Machine) -> Result<(), LoopError> {
         let again = std::mem::replace(&mut self.asked, true);
-        let listens = machine.shared.quiesce().map_err(MachineError::from)?;
-        self.stopping = again || !listens;
+        self.stopping = !self.ask_to_shut_down(machine)? || again;
         Ok(())
+    }
+
+    /// `false` if the guest does not listen.
+    fn ask_to_shut_down(&self, machine: &Machine) -> Result<bool, LoopError> {
+        let listens = machine.shared.quiesce().map_err(MachineError::from)?;
+        self.tell_again(machine)?;
+        Ok(listens)
+    }
+
+    /// Has the guest told of its SCLP events after a while if it has not read them.
+    fn tell_again(&self, machine: &Machine) -> Result<(), LoopError> {
+        if !machine.shared.devices.sclp().has_events() {
+            return Ok(());
+        }
+        let pause = Expiration::OneShot(TimeSpec::from_duration(SCLP_PAUSE));
+        self.again
+            .set(pause, TimerSetTimeFlags::empty())
+            .map_err(system("set a timer"))
     }
 
     fn input(&mut self, machine: &Machine) -> Result<(), LoopError> {
@@ -347,10 +379,11 @@ impl EventLoop {
         match nix::unistd::read(io::stdin(), &mut buffer[..part]) {
             // the terminal may be somebody else's as well
             Err(Errno::EAGAIN | Errno::EINTR) => Ok(()),
-            Ok(count) if count > 0 => machine
-                .shared
-                .console_input(&buffer[..count])
-                .map_err(|e| MachineError::from(e).into()),
+            Ok(count) if count > 0 => {
+                let done = machine.shared.console_input(&buffer[..count]);
+                done.map_err(MachineError::from)?;
+                self.tell_again(machine)
+            }
             // its end, or gone
             _ => self.unwatch_input(),
         }
@@ -362,6 +395,15 @@ fn notify(machine: &Machine, reason: NotifyReason) -> Result<(), LoopError> {
         .shared
         .notify_ap_change(reason)
         .map_err(|e| MachineError::from(e).into())
+}
+
+/// Whether a timer has expired, and was not set anew by an event that came with it.
+fn expired(timer: &TimerFd) -> Result<bool, LoopError> {
+    match timer.wait() {
+        Ok(()) => Ok(true),
+        Err(Errno::EAGAIN) => Ok(false),
+        Err(error) => Err(system("read a timer")(error)),
+    }
 }
 
 /// Resets an eventfd; returns how often it was signalled.
@@ -444,9 +486,6 @@ impl Control for Handler<'_> {
     }
 
     fn quiesce(&mut self) -> Result<bool, LoopError> {
-        self.machine
-            .shared
-            .quiesce()
-            .map_err(|e| MachineError::from(e).into())
+        self.events.ask_to_shut_down(self.machine)
     }
 }

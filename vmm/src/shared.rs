@@ -28,8 +28,9 @@ pub struct Devices {
     pub log: EventLog,
     /// What CPUs left the guest for.
     pub exits: ExitCounts,
-    /// Signalled when a guest has made room for console input.
-    pub input_room: EventFd,
+    /// Signalled when the guest has read events, so that there is room for console
+    /// input, and when there are more of them.
+    pub sclp_attention: EventFd,
     sclp: Mutex<Sclp>,
     css: Mutex<Css>,
 }
@@ -43,7 +44,7 @@ impl Devices {
         log: EventLog,
     ) -> io::Result<Self> {
         Ok(Self {
-            input_room: EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?,
+            sclp_attention: EventFd::new(EFD_NONBLOCK | EFD_CLOEXEC)?,
             memory,
             console,
             log,
@@ -62,21 +63,21 @@ impl Devices {
         address: u64,
     ) -> Result<ServiceSignal, ProgramInterrupt> {
         let mut sclp = self.sclp();
-        let full = sclp.input_room() == 0;
+        let room = sclp.input_room();
         let served = sclp.service_call(&self.memory, prefix, command, address)?;
-        let made_room = full && sclp.input_room() > 0;
+        let attention = sclp.has_events() || sclp.input_room() != room;
         drop(sclp);
-        if made_room {
-            self.tell_of_room();
+        if attention {
+            self.call_for_sclp();
         }
         // not with the processor in hand: it may take a while
         self.console.write(&served.output);
         Ok(served.signal)
     }
 
-    fn tell_of_room(&self) {
+    fn call_for_sclp(&self) {
         // it counts up to 2^64 - 2, and is read whenever it is not zero
-        let _ = self.input_room.write(1);
+        let _ = self.sclp_attention.write(1);
     }
 
     /// The service-call processor.
@@ -98,7 +99,7 @@ impl Devices {
     pub fn reset(&self) {
         self.sclp().reset();
         self.css().reset();
-        self.tell_of_room();
+        self.call_for_sclp();
     }
 }
 
@@ -150,6 +151,16 @@ mod machine {
                 self.vm.service_signal(signal.0)?;
             }
             Ok(signal.is_some())
+        }
+
+        /// Tells the guest of SCLP events, if there are any.
+        pub fn tell_of_events(&self) -> Result<(), KvmError> {
+            let waits = self.devices.sclp().has_events();
+            if waits {
+                self.vm.service_signal(1)
+            } else {
+                Ok(())
+            }
         }
 
         /// Gives console input to the guest, now or when it listens.

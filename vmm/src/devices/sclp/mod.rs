@@ -143,6 +143,11 @@ impl Sclp {
         self.events.queue_quiesce().then_some(ServiceSignal(1))
     }
 
+    /// Whether an event waits that the guest wants.
+    pub fn has_events(&self) -> bool {
+        self.events.pending()
+    }
+
     /// How many bytes [`Self::console_input`] has room for.
     pub fn input_room(&self) -> usize {
         self.events.input_room()
