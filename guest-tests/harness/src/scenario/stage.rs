@@ -295,6 +295,8 @@ impl<'a> Stage<'a> {
             }),
             violation: None,
         };
+        // what holds already may be over when the next event comes
+        self.hold_against_forbidden();
     }
 
     /// Whether what is forbidden has come true; everything is allowed again.
