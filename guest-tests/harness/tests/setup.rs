@@ -54,6 +54,7 @@ impl Tree {
         command
             .current_dir(self.dir.path())
             .env("VFIO_AP_RS_CACHE", self.path("cache"))
+            .env_remove("CACHE_LOCKED")
             .env_remove("LINUX")
             .env_remove("QEMU")
             .stdin(Stdio::null())
@@ -317,7 +318,7 @@ fn two_builds_at_once_take_turns() {
     wait_for(&tree.path("turns"));
     let second = tree.steps(&[step]).spawn().unwrap();
     // Either order of what follows is right; together they would show.
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(Duration::from_secs(1));
     fs::write(tree.path("go"), "").unwrap();
     let outputs = [first, second].map(|child| child.wait_with_output().unwrap());
     for output in &outputs {
