@@ -20,8 +20,8 @@
 //! say otherwise.
 //!
 //! SCLP events are told again, too: KVM presents one before the end of a service
-//! call, even if that was pending first (`deliverable_irqs()` in Linux'
-//! `arch/s390/kvm/interrupt.c`), and Linux takes no notice of an event while it
+//! call, even if that was pending first (`kvm_s390_deliver_pending_interrupts()` in
+//! Linux' `arch/s390/kvm/interrupt.c`), and Linux takes no notice of an event while it
 //! still waits for the end of reading those before (`sclp_interrupt_handler()`).
 
 use std::io;
