@@ -15,9 +15,11 @@ pub const TESTS: &[Test] = &[
     ("requests_on_entry", requests_on_entry),
     ("clock_comparator", clock_comparator),
     ("timer_interpreted", timer_interpreted),
+    ("timer_put_off", timer_put_off),
     ("cpu_timer", cpu_timer),
     ("epoch", epoch),
     ("host_interruption", host_interruption),
+    ("host_timer_put_off", host_timer_put_off),
     ("request_from_other_cpu", request_from_other_cpu),
     ("requests_race_with_entry", requests_race_with_entry),
     ("request_before_halt", request_before_halt),
@@ -106,6 +108,19 @@ fn timer_interpreted(guest: &mut Guest) -> Result<(), Failure> {
     guest.run_to(0x10)
 }
 
+/// A guest that sets its clock comparator for later before the interruption.
+fn timer_put_off(guest: &mut Guest) -> Result<(), Failure> {
+    let due = insn::tod() + 20 * MILLISECOND;
+    guest.put_u64(0x500, due);
+    // SCKC 0x500, STOSM 0x510,1: external interruptions, and the loop
+    guest.put_code(CODE, &[0xb206, 0x0500, 0xad01, 0x0510, LOOP[0], LOOP[1]]);
+    guest.sd().ckc = insn::tod() + 2 * MILLISECOND;
+    guest.sd().gcr[0] |= 0x800;
+    guest.run_to(0x14)?;
+    expect("in the loop", guest.sd().psw_addr, CODE + 8)?;
+    expect("not before it is due", insn::tod() > due, true)
+}
+
 fn cpu_timer(guest: &mut Guest) -> Result<(), Failure> {
     guest.sd().cputm = 2 * MILLISECOND;
     timer(guest, 0x400, 0x1005)?;
@@ -140,6 +155,23 @@ fn host_interruption(guest: &mut Guest) -> Result<(), Failure> {
     // SIE again resumes the guest
     guest.program(&[]);
     guest.run_to_end(0)
+}
+
+/// The host's clock comparator, set for later, and for sooner, before it is due.
+fn host_timer_put_off(guest: &mut Guest) -> Result<(), Failure> {
+    guest.put_code(CODE, &LOOP);
+    for (first, then, latest) in [(2, 20, u64::MAX), (100_000, 2, 50_000)] {
+        let now = insn::tod();
+        let at = |milliseconds: u64| now.saturating_add(milliseconds.saturating_mul(MILLISECOND));
+        insn::set_clock_comparator(at(first));
+        insn::set_clock_comparator(at(then));
+        let ended = guest.run();
+        let end = insn::tod();
+        insn::set_clock_comparator(u64::MAX);
+        expect("host's external interruption", ended, 0x1004u64 << 32)?;
+        expect("when it is due", at(then) < end && end < at(latest), true)?;
+    }
+    Ok(())
 }
 
 fn request_from_other_cpu(guest: &mut Guest) -> Result<(), Failure> {

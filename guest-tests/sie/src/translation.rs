@@ -12,6 +12,7 @@ use crate::second;
 pub const TESTS: &[Test] = &[
     ("ipte_by_host", ipte_by_host),
     ("ipte_for_another_cpu", ipte_for_another_cpu),
+    ("idte_for_another_cpu", idte_for_another_cpu),
     ("reset_clears_translations", reset_clears_translations),
 ];
 
@@ -29,7 +30,7 @@ fn two_pages(guest: &mut Guest) {
 }
 
 /// DATA becomes the other page, and no CPU may use the first one any more.
-fn exchange(guest: &Guest) {
+fn exchange(guest: &mut Guest) {
     let table = guest.page_table() as usize;
     insn::invalidate_page(table, DATA);
     insn::validate_page(table, PAGE, guest.host_address(DATA + 0x1000));
@@ -46,8 +47,19 @@ fn ipte_by_host(guest: &mut Guest) -> Result<(), Failure> {
     expect("from the other page", guest.regs[3], 2u64)
 }
 
-/// The guest never leaves by itself: its translations go while it runs.
 fn ipte_for_another_cpu(guest: &mut Guest) -> Result<(), Failure> {
+    for_another_cpu(guest, exchange)
+}
+
+fn idte_for_another_cpu(guest: &mut Guest) -> Result<(), Failure> {
+    for_another_cpu(guest, |guest| {
+        guest.change_page(PAGE as usize, guest.host_address(DATA + 0x1000));
+        guest.clear_by_asce();
+    })
+}
+
+/// The guest never leaves by itself: its translations go while it runs.
+fn for_another_cpu(guest: &mut Guest, exchange: fn(&mut Guest)) -> Result<(), Failure> {
     two_pages(guest);
     // until it loads something else: CGIJE 3,1,-6
     guest.program(&[LOAD[0], LOAD[1], LOAD[2], 0xec38, 0xfffd, 0x017e]);

@@ -19,7 +19,7 @@ pub struct Entry {
     pub name: String,
     /// Unit of `ours` and `peer`.
     pub unit: String,
-    /// Our figure: the median of `runs`.
+    /// Our figure: the median of `runs`, or what the benchmark takes instead.
     pub ours: f64,
     /// The figure it is compared with, measured in the same run.
     pub peer: Option<f64>,

@@ -305,21 +305,22 @@ uint16_t s390_sie_asce_map(const CPUS390XState *env, uint64_t asce)
 }
 
 /*
- * On this CPU: the host clears all translations by @asce.  If the guest's second
- * stage is among them, drop the cached ones and return all MMU indices of the
- * guest.
+ * MMU indices of a CPU that hold translations whose second stage was formed by
+ * the host's @asce
  */
-uint16_t s390_sie_host_asce_cleared(CPUS390XState *env, uint64_t asce)
+uint16_t s390_sie_host_asce_map(const CPUS390XState *env, uint64_t asce)
 {
-    S390SIEState *sie = &env->sie;
+    const S390SIEState *sie = &env->sie;
     const uint64_t cr1 = sie->active ? sie->host.cregs[1]
                                      : sie->tlb_key.host_cr1;
 
-    if (!sie->s2 || !s390_same_asce(cr1, asce)) {
-        return 0;
-    }
-    s2_flush(sie);
-    return MMU_SIE_IDX_MAP;
+    return sie->s2 && s390_same_asce(cr1, asce) ? MMU_SIE_IDX_MAP : 0;
+}
+
+/* On this CPU: drop the cached translations of the second stage */
+void s390_sie_forget_s2(CPUS390XState *env)
+{
+    s2_flush(&env->sie);
 }
 
 /*

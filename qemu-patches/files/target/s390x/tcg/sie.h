@@ -73,7 +73,8 @@ void s390_sie_reset_mmu(CPUS390XState *env);
 void s390_sie_note_page_table(CPUS390XState *env, uint64_t pte_addr);
 void s390_sie_host_dat_changed(CPUS390XState *env, bool local);
 uint16_t s390_sie_asce_map(const CPUS390XState *env, uint64_t asce);
-uint16_t s390_sie_host_asce_cleared(CPUS390XState *env, uint64_t asce);
+uint16_t s390_sie_host_asce_map(const CPUS390XState *env, uint64_t asce);
+void s390_sie_forget_s2(CPUS390XState *env);
 void s390_sie_pte_invalidated(CPUS390XState *env, uint64_t pte_addr,
                               bool local);
 
