@@ -29,6 +29,14 @@ fn privileged_operation(guest: &mut Guest) -> Result<(), Failure> {
     guest.program(&[]);
     guest.run_to_program_check(2)?;
     expect("old PSW past it", guest.program_old(), CODE + 4)?;
+    // TPROT
+    guest.sd().psw_addr = CODE;
+    guest.sd().psw_mask = PSW_MASK | PSW_PROBLEM;
+    guest.put_code(CODE, &[0xe501, 0x0000, 0x0000]);
+    guest.run_to_program_check(2)?;
+    expect("old PSW past TPROT", guest.program_old(), CODE + 6)?;
+    guest.program(&[]);
+    guest.sd().psw_addr = CODE;
     guest.sd().psw_mask = PSW_MASK | PSW_PROBLEM;
     guest.sd().ictl = 0x4000_0000;
     intercepted(guest, 2)?;
