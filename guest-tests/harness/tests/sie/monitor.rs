@@ -35,7 +35,10 @@ impl Machine {
     /// The answer to a command.
     pub fn ask(&mut self, name: &str, arguments: &Value) -> Value {
         let command = json!({ "execute": name, "arguments": arguments });
-        writeln!(self.to, "{command}").unwrap();
+        // at once: QEMU obeys before the end of the line, and may be gone by then
+        self.to
+            .write_all(format!("{command}\n").as_bytes())
+            .unwrap();
         let mut line = self.until(|line| line["event"].is_null());
         assert!(line["error"].is_null(), "{command}: {line}");
         line["return"].take()
