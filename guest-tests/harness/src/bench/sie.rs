@@ -3,10 +3,9 @@
 //! L1, on our QEMU and on the same QEMU without our series.
 //!
 //! The three take turns, and what is compared is the best that each ever did: a
-//! machine that others share has slow seconds, in which all figures but that of the
-//! integer loop are lower by 40 %, and nothing makes it faster than it is. The image
-//! measures itself (`guest-tests/agent`, the program `workload`) and tells how long
-//! its kernel took to start it.
+//! machine that others share has slow seconds (`docs/sie-speed.md`), and nothing makes
+//! it faster than it is. The image measures itself (`guest-tests/agent`, the program
+//! `workload`) and tells how long its kernel took to start it.
 
 use super::{Entry, median_and_spread, record};
 use crate::config::{Config, project_root};
